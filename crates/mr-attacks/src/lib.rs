@@ -1,1 +1,43 @@
-//! TBD
+//! Attacks on networks and on what is inside them, and an evaluation that judges them.
+//!
+//! A [`ThreatModel`] says what an attacker may change (a norm, a radius, a box, and a [`Place`]: the
+//! input or any site of the network), a [`Goal`] what it wants, an [`Attack`] how it searches, and
+//! [`evaluate`] whether it got there: it alone projects what an attack returns, judges it by a fresh
+//! forward pass, and counts. Decisions do not depend on batch size, batch order or thread count.
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use mr_attacks::{Evaluation, EvaluationConfig, Goal, Norm, Pgd, ThreatModel, evaluate};
+//! use mr_models::{Architecture, Mlp, Network, data};
+//!
+//! let mlp = Mlp { hidden: vec![16], ..Mlp::default() };
+//! let net = Network::init(Architecture::Mlp(mlp), 0, &Device::flex())?;
+//! let test = data::load(&data::DataConfig::default(), data::Split::Test)?.take(20)?;
+//! let threat = ThreatModel::new(Norm::Linf, 0.1);
+//! let pgd = Pgd { steps: 5, ..Pgd::default() };
+//! let config = EvaluationConfig::default();
+//! let found: Evaluation = evaluate(&net, &test, &threat, &Goal::Untargeted, &[&pgd], &config)?;
+//! assert!(found.robust_accuracy() <= found.clean_accuracy());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod attack;
+mod error;
+mod evaluate;
+mod goal;
+mod randomness;
+mod threat;
+mod victim;
+mod workers;
+
+pub use attack::{
+    Aimed, Attack, AttackConfig, Direction, Fgsm, GradientAttack, Pgd, Schedule,
+};
+pub use error::AttackError;
+pub use evaluate::{Counts, Evaluation, EvaluationConfig, Judged, Progress, evaluate, evaluate_with};
+pub use goal::{Criterion, Goal, Targets};
+pub use mr_models::Place;
+pub use randomness::{Draw, uniform};
+pub use threat::{Norm, ThreatModel};
+pub use victim::{Climb, Victim};
+pub use workers::Workers;

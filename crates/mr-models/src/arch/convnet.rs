@@ -1,0 +1,183 @@
+//! Convolutional net.
+
+use burn::tensor::activation::relu;
+use burn::tensor::module::max_pool2d;
+use burn::tensor::ops::MaxPoolOptions;
+use burn::tensor::{Device, Tensor};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::layers::{
+    Normalization, Trace, at_least_one, batch_normalization, convolution, push_affine,
+    push_batch_norm, rate, setting,
+};
+use super::mlp::head;
+use super::{Definition, Pass};
+use crate::error::ModelError;
+use crate::hook::Hook;
+use crate::input::Input;
+use crate::site::{InputKind, ModelSpec, Site};
+use crate::weights::Weights;
+
+/// Stages of convolutions, each ended by a 2x2 max pooling, then linear layers.
+///
+/// Weights are `conv1`, `conv2`, ... (and `bn1`, ... with BatchNorm), then `linear1`, ...: the
+/// names of the MNIST LeNet5 pair.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConvNet {
+    /// Channel, height, width of the input.
+    pub input: [usize; 3],
+    /// Filters of each stage.
+    pub widths: Vec<usize>,
+    /// Convolutions per stage.
+    pub depth: usize,
+    /// Side of the square kernel; odd. Padding keeps height and width.
+    pub kernel: usize,
+    /// Width of each hidden linear layer.
+    pub hidden: Vec<usize>,
+    /// Number of classes.
+    pub classes: usize,
+    /// Whether each convolution is followed by BatchNorm.
+    pub batch_norm: bool,
+    /// Dropout rate after each hidden linear layer.
+    pub dropout: f64,
+    /// Normalisation of the input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalization: Option<Normalization>,
+}
+
+impl Default for ConvNet {
+    fn default() -> Self {
+        Self {
+            input: [1, 28, 28],
+            widths: vec![16, 32],
+            depth: 1,
+            kernel: 3,
+            hidden: vec![128],
+            classes: 10,
+            batch_norm: false,
+            dropout: 0.0,
+            normalization: None,
+        }
+    }
+}
+
+impl ConvNet {
+    /// Width of what the first linear layer takes.
+    fn flat(&self) -> usize {
+        let [channels, height, width] = self.input;
+        let halvings = self.widths.len() as u32;
+        let channels = self.widths.last().copied().unwrap_or(channels);
+        channels * (height >> halvings) * (width >> halvings)
+    }
+}
+
+impl Definition for ConvNet {
+    fn validate(&self) -> Result<(), ModelError> {
+        at_least_one("input", &self.input)?;
+        at_least_one("widths", &self.widths)?;
+        at_least_one("hidden", &self.hidden)?;
+        at_least_one("depth", &[self.depth])?;
+        at_least_one("classes", &[self.classes])?;
+        rate(self.dropout)?;
+        if self.kernel.is_multiple_of(2) {
+            return Err(setting("kernel", &self.kernel.to_string(), "odd"));
+        }
+        if self.flat() == 0 {
+            let most = self.input[1].min(self.input[2]).ilog2();
+            return Err(setting(
+                "widths",
+                &format!("{:?}", self.widths),
+                &format!(
+                    "at most {most} stages: each halves the {}x{} input",
+                    self.input[1], self.input[2]
+                ),
+            ));
+        }
+        self.normalization
+            .as_ref()
+            .map_or(Ok(()), |normalization| normalization.validate(self.input[0]))
+    }
+
+    fn spec(&self) -> ModelSpec {
+        let [_, mut height, mut width] = self.input;
+        let mut sites = Vec::new();
+        let mut i = 0;
+        for &filters in &self.widths {
+            for _ in 0..self.depth {
+                i += 1;
+                for part in ["hook_pre", "hook_out"] {
+                    sites.push(Site::map(format!("conv{i}.{part}"), filters, height, width));
+                }
+            }
+            (height, width) = (height / 2, width / 2);
+        }
+        for (i, &units) in self.hidden.iter().enumerate() {
+            sites.push(Site::vector(format!("linear{}.hook_pre", i + 1), units));
+            sites.push(Site::vector(format!("linear{}.hook_out", i + 1), units));
+        }
+        let last = self.hidden.len() + 1;
+        sites.push(Site::vector(format!("linear{last}.hook_out"), self.classes));
+        ModelSpec {
+            name: "convnet".into(),
+            input: InputKind::Real { shape: self.input },
+            classes: self.classes,
+            sites,
+        }
+    }
+
+    fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> Weights {
+        let mut weights = Weights::default();
+        let mut channels = self.input[0];
+        let mut i = 0;
+        for &filters in &self.widths {
+            for _ in 0..self.depth {
+                i += 1;
+                let shape = [filters, channels, self.kernel, self.kernel];
+                push_affine(&mut weights, &format!("conv{i}"), &shape, true, rng, device);
+                if self.batch_norm {
+                    push_batch_norm(&mut weights, &format!("bn{i}"), filters, device);
+                }
+                channels = filters;
+            }
+        }
+        let mut width = self.flat();
+        for (i, &out) in self.hidden.iter().chain([&self.classes]).enumerate() {
+            let name = format!("linear{}", i + 1);
+            push_affine(&mut weights, &name, &[out, width], true, rng, device);
+            width = out;
+        }
+        weights
+    }
+
+    fn forward(
+        &self,
+        spec: &ModelSpec,
+        weights: &Weights,
+        input: &Input,
+        hook: &mut dyn Hook,
+        pass: &mut Pass,
+    ) -> Tensor<3> {
+        let mut x = Normalization::apply(self.normalization.as_ref(), input.real());
+        let batch = x.dims()[0];
+        let mut trace = Trace::new(spec, hook);
+        let mut i = 0;
+        for _ in &self.widths {
+            for _ in 0..self.depth {
+                i += 1;
+                let name = format!("conv{i}");
+                x = convolution(weights, &name, x, 1, self.kernel / 2);
+                x = trace.map(&format!("{name}.hook_pre"), x);
+                if self.batch_norm {
+                    x = batch_normalization(weights, &format!("bn{i}"), x, pass);
+                }
+                x = trace.map(&format!("{name}.hook_out"), relu(x));
+            }
+            x = max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2]));
+        }
+        let h = x.reshape([batch, self.flat()]);
+        let logits = head(h, &self.hidden, self.dropout, weights, &mut trace, pass);
+        logits.reshape([batch, 1, self.classes])
+    }
+}

@@ -1,0 +1,241 @@
+//! The layers that architectures share, and the walk past their sites.
+
+use burn::tensor::module::{batch_norm, batch_norm_train, conv2d};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::Pass;
+use crate::error::ModelError;
+use crate::hook::Hook;
+use crate::site::{ModelSpec, Site};
+use crate::weights::Weights;
+
+/// Per-channel normalisation that a model applies to its own input: `(x - mean) / std`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Normalization {
+    /// One mean per channel, in pixel units.
+    pub mean: Vec<f32>,
+    /// One standard deviation per channel, in pixel units.
+    pub std: Vec<f32>,
+}
+
+impl Normalization {
+    pub(crate) fn validate(&self, channels: usize) -> Result<(), ModelError> {
+        for (what, values) in [("mean", &self.mean), ("std", &self.std)] {
+            if values.len() != channels || values.iter().any(|value| !value.is_finite()) {
+                return Err(setting(
+                    &format!("normalization.{what}"),
+                    &format!("{values:?}"),
+                    &format!("{channels} finite numbers, one per channel"),
+                ));
+            }
+        }
+        if self.std.iter().any(|&std| std <= 0.0) {
+            return Err(setting(
+                "normalization.std",
+                &format!("{:?}", self.std),
+                "above 0",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn apply(this: Option<&Self>, x: Tensor<4>) -> Tensor<4> {
+        let Some(this) = this else { return x };
+        let device = x.device().inner();
+        let channels = this.mean.len();
+        let row = |values: &[f32]| {
+            let data = TensorData::new(values.to_vec(), [1, channels, 1, 1]);
+            Tensor::<4>::from_data(data, &device)
+        };
+        (x - row(&this.mean)) / row(&this.std)
+    }
+}
+
+pub(crate) fn setting(what: &str, value: &str, valid: &str) -> ModelError {
+    ModelError::Setting {
+        what: what.into(),
+        value: value.into(),
+        valid: valid.into(),
+    }
+}
+
+/// Every number of `values` is at least 1.
+pub(crate) fn at_least_one(what: &str, values: &[usize]) -> Result<(), ModelError> {
+    if values.contains(&0) {
+        return Err(setting(what, &format!("{values:?}"), "at least 1 each"));
+    }
+    Ok(())
+}
+
+/// A dropout rate.
+pub(crate) fn rate(value: f64) -> Result<(), ModelError> {
+    if (0.0..1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(setting("dropout", &value.to_string(), "in [0, 1)"))
+}
+
+/// Values drawn from U(-bound, bound).
+pub(crate) fn uniform(rng: &mut ChaCha8Rng, count: usize, bound: f32) -> Vec<f32> {
+    (0..count)
+        .map(|_| rng.random_range(-bound..=bound))
+        .collect()
+}
+
+/// Weight and bias of a linear layer or a convolution, U(±1/sqrt(fan in)): PyTorch's default
+/// (Kaiming uniform with a = sqrt 5, He et al. 2015).
+pub(crate) fn push_affine(
+    weights: &mut Weights,
+    name: &str,
+    shape: &[usize],
+    bias: bool,
+    rng: &mut ChaCha8Rng,
+    device: &Device,
+) {
+    let fan_in: usize = shape[1..].iter().product();
+    let bound = (1.0 / fan_in as f32).sqrt();
+    let values = uniform(rng, shape.iter().product(), bound);
+    weights.push(&format!("{name}.weight"), shape, values, true, device);
+    if bias {
+        let values = uniform(rng, shape[0], bound);
+        weights.push(&format!("{name}.bias"), &shape[..1], values, true, device);
+    }
+}
+
+/// A BatchNorm's scale, shift and running statistics.
+pub(crate) fn push_batch_norm(
+    weights: &mut Weights,
+    name: &str,
+    channels: usize,
+    device: &Device,
+) {
+    for (part, value, trainable) in [
+        ("weight", 1.0, true),
+        ("bias", 0.0, true),
+        ("running_mean", 0.0, false),
+        ("running_var", 1.0, false),
+    ] {
+        let values = vec![value; channels];
+        weights.push(
+            &format!("{name}.{part}"),
+            &[channels],
+            values,
+            trainable,
+            device,
+        );
+    }
+}
+
+/// `x W^T + b` with W `[out, in]`: x `[batch, in]` to `[batch, out]`.
+pub(crate) fn linear(weights: &Weights, name: &str, x: Tensor<2>) -> Tensor<2> {
+    let y = x.matmul(weights.get::<2>(&format!("{name}.weight")).transpose());
+    let bias = format!("{name}.bias");
+    y + weights.get::<1>(&bias).unsqueeze()
+}
+
+/// A square convolution: x `[batch, in, height, width]` to `[batch, out, height', width']`.
+pub(crate) fn convolution(
+    weights: &Weights,
+    name: &str,
+    x: Tensor<4>,
+    stride: usize,
+    padding: usize,
+) -> Tensor<4> {
+    let bias = format!("{name}.bias");
+    let bias = weights.contains(&bias).then(|| weights.get::<1>(&bias));
+    let options = ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1);
+    conv2d(x, weights.get::<4>(&format!("{name}.weight")), bias, options)
+}
+
+/// Share of a batch's statistics that enters the running ones: PyTorch's default.
+const MOMENTUM: f32 = 0.1;
+const EPSILON: f64 = 1e-5;
+
+/// BatchNorm (Ioffe & Szegedy 2015) over batch, height and width.
+pub(crate) fn batch_normalization(
+    weights: &Weights,
+    name: &str,
+    x: Tensor<4>,
+    pass: &mut Pass,
+) -> Tensor<4> {
+    let part = |part: &str| weights.get::<1>(&format!("{name}.{part}"));
+    let (scale, shift) = (part("weight"), part("bias"));
+    let (mean, variance) = (part("running_mean"), part("running_var"));
+    if !pass.is_training() {
+        return batch_norm(x, scale, shift, mean, variance, EPSILON);
+    }
+    let [batch, _, height, width] = x.dims();
+    let count = (batch * height * width) as f32;
+    let out = batch_norm_train(x, scale, shift, EPSILON);
+    // The running variance is the unbiased one, as in PyTorch.
+    let unbiased = plain(out.variance) * (count / (count - 1.0).max(1.0));
+    let mix = |old: Tensor<1>, new: Tensor<1>| old * (1.0 - MOMENTUM) + new * MOMENTUM;
+    pass.update(
+        format!("{name}.running_mean"),
+        mix(mean, plain(out.mean)),
+    );
+    pass.update(format!("{name}.running_var"), mix(variance, unbiased));
+    out.output
+}
+
+fn plain(values: Tensor<1>) -> Tensor<1> {
+    if values.is_autodiff() {
+        values.inner()
+    } else {
+        values
+    }
+}
+
+/// Walks a forward pass past the sites of its spec, in their order.
+pub(crate) struct Trace<'a> {
+    sites: std::slice::Iter<'a, Site>,
+    hook: &'a mut dyn Hook,
+}
+
+impl<'a> Trace<'a> {
+    pub(crate) fn new(spec: &'a ModelSpec, hook: &'a mut dyn Hook) -> Self {
+        Self {
+            sites: spec.sites.iter(),
+            hook,
+        }
+    }
+
+    fn next(&mut self, name: &str) -> &'a Site {
+        let site = self.sites.next().expect("the spec lists every site");
+        debug_assert_eq!(site.name, name, "sites are listed in forward order");
+        site
+    }
+
+    /// Passes a vector per example `[batch, channel]`.
+    pub(crate) fn vector(&mut self, name: &str, x: Tensor<2>) -> Tensor<2> {
+        let site = self.next(name);
+        if !self.hook.wants(site) {
+            return x;
+        }
+        let [batch, channels] = x.dims();
+        self.hook
+            .at(site, x.reshape([batch, 1, channels]))
+            .reshape([batch, channels])
+    }
+
+    /// Passes a map per example `[batch, channel, height, width]`.
+    pub(crate) fn map(&mut self, name: &str, x: Tensor<4>) -> Tensor<4> {
+        let site = self.next(name);
+        if !self.hook.wants(site) {
+            return x;
+        }
+        let [batch, channels, height, width] = x.dims();
+        let activation = x
+            .reshape([batch, channels, height * width])
+            .swap_dims(1, 2);
+        self.hook
+            .at(site, activation)
+            .swap_dims(1, 2)
+            .reshape([batch, channels, height, width])
+    }
+}

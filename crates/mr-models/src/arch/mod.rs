@@ -1,0 +1,86 @@
+//! The architectures: each one file, registered in [`Architecture`].
+
+mod convnet;
+mod layers;
+mod mlp;
+mod pass;
+mod resnet;
+mod toy;
+
+use burn::tensor::{Device, Tensor};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+pub use convnet::ConvNet;
+pub use layers::Normalization;
+pub use mlp::Mlp;
+pub use pass::Pass;
+pub use resnet::ResNet;
+pub use toy::{Toy, ToyActivation};
+
+use crate::error::ModelError;
+use crate::hook::Hook;
+use crate::input::Input;
+use crate::site::ModelSpec;
+use crate::weights::Weights;
+
+/// What a network is made as; in TOML a table whose `type` names the architecture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Architecture {
+    /// Multilayer perceptron.
+    Mlp(Mlp),
+    /// Convolutions, pooling and linear layers.
+    Convnet(ConvNet),
+    /// CIFAR-style residual network.
+    Resnet(ResNet),
+    /// Toy model of superposition.
+    Toy(Toy),
+}
+
+impl Architecture {
+    /// The names that `type` may have.
+    pub const NAMES: [&str; 4] = ["mlp", "convnet", "resnet", "toy"];
+
+    /// The net of the MNIST LeNet5 pair (advertorch): 32 and 64 filters of 3x3, 200 hidden units.
+    pub fn lenet5() -> Self {
+        Self::Convnet(ConvNet {
+            input: [1, 28, 28],
+            widths: vec![32, 64],
+            hidden: vec![200],
+            ..ConvNet::default()
+        })
+    }
+
+    pub(crate) fn definition(&self) -> &dyn Definition {
+        match self {
+            Self::Mlp(mlp) => mlp,
+            Self::Convnet(convnet) => convnet,
+            Self::Resnet(resnet) => resnet,
+            Self::Toy(toy) => toy,
+        }
+    }
+}
+
+/// What an architecture's file gives.
+pub(crate) trait Definition {
+    /// Checks every setting.
+    fn validate(&self) -> Result<(), ModelError>;
+
+    /// Input, classes and sites in the order in which [`forward`](Self::forward) reaches them.
+    fn spec(&self) -> ModelSpec;
+
+    /// Random weights in definition order.
+    fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> Weights;
+
+    /// Runs a batch: logits `[batch, position, class]`.
+    fn forward(
+        &self,
+        spec: &ModelSpec,
+        weights: &Weights,
+        input: &Input,
+        hook: &mut dyn Hook,
+        pass: &mut Pass,
+    ) -> Tensor<3>;
+}

@@ -1,0 +1,112 @@
+//! What goes into a model.
+
+use burn::tensor::{Device, Int, Tensor};
+
+/// A batch for a model.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// `[batch, channel, height, width]`; images are in `[0, 1]`, feature vectors have height and
+    /// width 1.
+    Real(Tensor<4>),
+    /// Token indices `[batch, position]`.
+    Tokens(Tensor<2, Int>),
+}
+
+impl Input {
+    /// Number of examples.
+    pub fn batch(&self) -> usize {
+        match self {
+            Self::Real(values) => values.dims()[0],
+            Self::Tokens(tokens) => tokens.dims()[0],
+        }
+    }
+
+    /// Where the batch lies.
+    pub fn device(&self) -> Device {
+        match self {
+            Self::Real(values) => values.device(),
+            Self::Tokens(tokens) => tokens.device(),
+        }
+    }
+
+    /// The real values `[batch, channel, height, width]`.
+    ///
+    /// # Panics
+    /// If the batch holds tokens: an architecture asks only for the kind its spec names.
+    pub fn real(&self) -> Tensor<4> {
+        match self {
+            Self::Real(values) => values.clone(),
+            Self::Tokens(_) => panic!("this model takes real values, not tokens"),
+        }
+    }
+
+    /// The examples at these indices, in this order.
+    pub fn select(&self, examples: Tensor<1, Int>) -> Self {
+        match self {
+            Self::Real(values) => Self::Real(values.clone().select(0, examples)),
+            Self::Tokens(tokens) => Self::Tokens(tokens.clone().select(0, examples)),
+        }
+    }
+}
+
+impl From<Tensor<4>> for Input {
+    fn from(values: Tensor<4>) -> Self {
+        Self::Real(values)
+    }
+}
+
+/// What the examples of a batch are judged against; classes are `[batch, position]`.
+#[derive(Debug, Clone)]
+pub struct Labels {
+    /// The true classes.
+    pub truth: Tensor<2, Int>,
+    /// The classes that a targeted attack wants.
+    pub target: Option<Tensor<2, Int>>,
+    /// Logits `[batch, position, class]` that a divergence is measured from, or what a
+    /// reconstruction should be.
+    pub reference: Option<Tensor<3>>,
+}
+
+impl Labels {
+    /// True classes of a batch of one-position examples, on `device`.
+    pub fn of_classes(classes: &[usize], device: &Device) -> Self {
+        Self {
+            truth: class_tensor(classes, device),
+            target: None,
+            reference: None,
+        }
+    }
+
+    /// With the classes that a targeted attack wants.
+    pub fn with_target(mut self, target: Tensor<2, Int>) -> Self {
+        self.target = Some(target);
+        self
+    }
+
+    /// With logits that a divergence is measured from, `[batch, position, class]`.
+    pub fn with_reference(mut self, reference: Tensor<3>) -> Self {
+        self.reference = Some(reference);
+        self
+    }
+
+    /// The labels of the examples at these indices, in this order.
+    pub fn select(&self, examples: Tensor<1, Int>) -> Self {
+        Self {
+            truth: self.truth.clone().select(0, examples.clone()),
+            target: self
+                .target
+                .clone()
+                .map(|target| target.select(0, examples.clone())),
+            reference: self
+                .reference
+                .clone()
+                .map(|reference| reference.select(0, examples)),
+        }
+    }
+}
+
+/// Classes as `[batch, 1]`.
+pub fn class_tensor(classes: &[usize], device: &Device) -> Tensor<2, Int> {
+    let values: Vec<i64> = classes.iter().map(|&class| class as i64).collect();
+    Tensor::<1, Int>::from_data(values.as_slice(), device).reshape([classes.len(), 1])
+}

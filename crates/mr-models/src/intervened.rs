@@ -1,0 +1,78 @@
+//! A network with edits, which is again a network.
+
+use burn::tensor::{Device, Tensor};
+
+use crate::edit::Edit;
+use crate::error::ModelError;
+use crate::hook::Hook;
+use crate::input::Input;
+use crate::model::Model;
+use crate::site::{ModelSpec, Site};
+
+/// A model whose sites are rewritten by edits, in their order, before any hook sees them. An attack
+/// on it is an attack through the edits.
+#[derive(Debug, Clone)]
+pub struct Intervened<M> {
+    model: M,
+    edits: Vec<Edit>,
+}
+
+impl<M: Model> Intervened<M> {
+    /// The model with these edits.
+    ///
+    /// # Errors
+    /// Those of [`Edit::fits`].
+    pub fn new(model: M, edits: Vec<Edit>) -> Result<Self, ModelError> {
+        for edit in &edits {
+            edit.fits(model.spec())?;
+        }
+        Ok(Self { model, edits })
+    }
+
+    /// The edits.
+    pub fn edits(&self) -> &[Edit] {
+        &self.edits
+    }
+}
+
+impl<M: Model> Model for Intervened<M> {
+    fn spec(&self) -> &ModelSpec {
+        self.model.spec()
+    }
+
+    fn device(&self) -> Device {
+        self.model.device()
+    }
+
+    fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
+        let mut edited = Edited {
+            edits: &self.edits,
+            hook,
+        };
+        self.model.run(input, &mut edited)
+    }
+}
+
+struct Edited<'a> {
+    edits: &'a [Edit],
+    hook: &'a mut dyn Hook,
+}
+
+impl Hook for Edited<'_> {
+    fn wants(&self, site: &Site) -> bool {
+        self.edits.iter().any(|edit| edit.site == site.name) || self.hook.wants(site)
+    }
+
+    fn at(&mut self, site: &Site, activation: Tensor<3>) -> Tensor<3> {
+        let edited = self
+            .edits
+            .iter()
+            .filter(|edit| edit.site == site.name)
+            .fold(activation, |activation, edit| edit.apply(activation));
+        if self.hook.wants(site) {
+            self.hook.at(site, edited)
+        } else {
+            edited
+        }
+    }
+}

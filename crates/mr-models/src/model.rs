@@ -1,0 +1,107 @@
+//! The trait that everything which runs is reached through.
+
+use burn::tensor::{Device, Tensor};
+
+use crate::hook::{Hook, Idle};
+use crate::input::Input;
+use crate::site::ModelSpec;
+
+/// A network that runs past named sites, always in evaluation mode.
+///
+/// Its weights are constants: gradients flow to the input and to sites, never to weights.
+pub trait Model: Send + Sync {
+    /// Its input, classes and sites.
+    fn spec(&self) -> &ModelSpec;
+
+    /// Where its weights lie, and its input has to.
+    fn device(&self) -> Device;
+
+    /// Runs a batch past the sites. Logits are `[batch, position, class]`, with one position for
+    /// images.
+    ///
+    /// # Panics
+    /// If the input is not of the kind and shape that the spec names.
+    fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3>;
+
+    /// Runs a batch with no hook.
+    fn logits(&self, input: &Input) -> Tensor<3> {
+        self.run(input, &mut Idle)
+    }
+}
+
+impl<M: Model + ?Sized> Model for &M {
+    fn spec(&self) -> &ModelSpec {
+        (**self).spec()
+    }
+
+    fn device(&self) -> Device {
+        (**self).device()
+    }
+
+    fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
+        (**self).run(input, hook)
+    }
+}
+
+impl<M: Model + ?Sized> Model for Box<M> {
+    fn spec(&self) -> &ModelSpec {
+        (**self).spec()
+    }
+
+    fn device(&self) -> Device {
+        (**self).device()
+    }
+
+    fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
+        (**self).run(input, hook)
+    }
+}
+
+impl<M: Model + ?Sized> Model for std::sync::Arc<M> {
+    fn spec(&self) -> &ModelSpec {
+        (**self).spec()
+    }
+
+    fn device(&self) -> Device {
+        (**self).device()
+    }
+
+    fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
+        (**self).run(input, hook)
+    }
+}
+
+/// The class of the largest logit at each position `[batch, position]`, on the host; the lowest
+/// class wins a tie, and a NaN logit is never the largest.
+///
+/// Returned as rows of `position` classes per example.
+pub fn predictions(logits: &Tensor<3>) -> Vec<Vec<usize>> {
+    let [_, positions, classes] = logits.dims();
+    let values = crate::host::floats(logits.clone());
+    values
+        .chunks(positions * classes)
+        .map(|example| example.chunks(classes).map(argmax).collect())
+        .collect()
+}
+
+fn argmax(row: &[f32]) -> usize {
+    let mut best = 0;
+    for (class, &value) in row.iter().enumerate() {
+        if value > row[best] || (row[best].is_nan() && !value.is_nan()) {
+            best = class;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::argmax;
+
+    #[test]
+    fn ties_go_to_the_lowest_class_and_nan_never_wins() {
+        assert_eq!(argmax(&[1.0, 3.0, 3.0]), 1);
+        assert_eq!(argmax(&[f32::NAN, -1.0, 0.5]), 2);
+        assert_eq!(argmax(&[f32::NAN, f32::NAN]), 0);
+    }
+}

@@ -1,0 +1,122 @@
+//! The one concrete network: an architecture and its weights.
+
+use burn::tensor::{Device, Tensor};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use crate::arch::{Architecture, Pass};
+use crate::error::ModelError;
+use crate::hook::Hook;
+use crate::input::Input;
+use crate::model::Model;
+use crate::site::ModelSpec;
+use crate::weights::Weights;
+
+/// An [`Architecture`] with its [`Weights`].
+///
+/// As a [`Model`] it is in evaluation mode, whatever its input. Training goes through
+/// [`run_training`](Self::run_training), which says what it draws and what it updates.
+#[derive(Debug, Clone)]
+pub struct Network {
+    architecture: Architecture,
+    spec: ModelSpec,
+    weights: Weights,
+}
+
+impl Network {
+    /// A network with random weights, drawn on the host from `seed`.
+    ///
+    /// # Errors
+    /// [`ModelError::Setting`] if a setting of the architecture is outside its range.
+    pub fn init(
+        architecture: Architecture,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let definition = architecture.definition();
+        definition.validate()?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let spec = definition.spec();
+        let weights = definition.init(&mut rng, device);
+        Ok(Self {
+            spec,
+            weights,
+            architecture,
+        })
+    }
+
+    /// A network with these weights, which must be exactly the architecture's.
+    ///
+    /// # Errors
+    /// Those of [`init`](Self::init) and [`Weights::replaced_by`].
+    pub fn with_weights(
+        architecture: Architecture,
+        named: Vec<(String, Vec<usize>, Vec<f32>)>,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let mut network = Self::init(architecture, 0, device)?;
+        network.weights = network.weights.replaced_by(named, device)?;
+        Ok(network)
+    }
+
+    /// What it is made as.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Its weights.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// Its weights, to be changed.
+    pub fn weights_mut(&mut self) -> &mut Weights {
+        &mut self.weights
+    }
+
+    /// The same network with every trainable weight a leaf of the gradient.
+    pub fn tracked(&self) -> Self {
+        Self {
+            weights: self.weights.tracked(),
+            ..self.clone()
+        }
+    }
+
+    /// The same network on another device.
+    pub fn to_device(&self, device: &Device) -> Self {
+        Self {
+            weights: self.weights.to_device(device),
+            ..self.clone()
+        }
+    }
+
+    /// A forward pass in training mode: dropout draws from the pass, BatchNorm normalises with the
+    /// batch's statistics and leaves its running ones in the pass. Logits are
+    /// `[batch, position, class]`.
+    pub fn run_training(&self, input: &Input, hook: &mut dyn Hook, pass: &mut Pass) -> Tensor<3> {
+        self.architecture
+            .definition()
+            .forward(&self.spec, &self.weights, input, hook, pass)
+    }
+
+    /// Stores the running statistics that a training pass left.
+    pub fn absorb(&mut self, pass: &mut Pass) {
+        for (name, values) in pass.take_updates() {
+            self.weights.set(&name, values);
+        }
+    }
+}
+
+impl Model for Network {
+    fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    fn device(&self) -> Device {
+        self.weights.device()
+    }
+
+    fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
+        self.run_training(input, hook, &mut Pass::evaluation())
+    }
+}
