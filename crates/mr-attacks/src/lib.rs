@@ -39,5 +39,5 @@ pub use goal::{Criterion, Goal, Targets};
 pub use mr_models::Place;
 pub use randomness::{Draw, uniform};
 pub use threat::{Norm, ThreatModel};
-pub use victim::{Climb, Victim};
+pub use victim::{Climb, Meter, Victim};
 pub use workers::Workers;

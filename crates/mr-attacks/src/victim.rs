@@ -38,15 +38,16 @@ pub struct Climb {
     pub reached: Vec<bool>,
 }
 
-/// Forward and backward passes, in examples, over all threads.
+/// Counts forward and backward passes, in examples, over all threads.
 #[derive(Debug, Default)]
-pub(crate) struct Meter {
+pub struct Meter {
     pub(crate) forwards: AtomicU64,
     pub(crate) backwards: AtomicU64,
 }
 
 impl Meter {
-    pub(crate) fn counts(&self) -> Counts {
+    /// What was counted so far.
+    pub fn counts(&self) -> Counts {
         Counts {
             forwards: self.forwards.load(Ordering::Relaxed),
             backwards: self.backwards.load(Ordering::Relaxed),
@@ -59,7 +60,7 @@ impl<'a> Victim<'a> {
     ///
     /// # Panics
     /// If the batch sizes differ.
-    pub(crate) fn new(
+    pub fn new(
         model: &'a dyn Model,
         threat: &'a ThreatModel,
         goal: &'a Goal,
