@@ -24,6 +24,7 @@ mod dataset;
 mod digits;
 mod embedded;
 mod error;
+pub mod fetch;
 mod idx;
 mod parity;
 mod source;
