@@ -30,11 +30,11 @@ mod threat;
 mod victim;
 mod workers;
 
-pub use attack::{
-    Aimed, Attack, AttackConfig, Direction, Fgsm, GradientAttack, Pgd, Schedule,
-};
+pub use attack::{Aimed, Attack, AttackConfig, Direction, Fgsm, GradientAttack, Pgd, Schedule};
 pub use error::AttackError;
-pub use evaluate::{Counts, Evaluation, EvaluationConfig, Judged, Progress, evaluate, evaluate_with};
+pub use evaluate::{
+    Counts, Evaluation, EvaluationConfig, Judged, Progress, evaluate, evaluate_with,
+};
 pub use goal::{Criterion, Goal, Targets};
 pub use mr_models::Place;
 pub use randomness::{Draw, uniform};

@@ -228,7 +228,11 @@ impl<'a> Victim<'a> {
     }
 
     fn site_shape(&self, site: &str) -> [usize; 3] {
-        let site = self.model.spec().site(site).expect("the threat fits the model");
+        let site = self
+            .model
+            .spec()
+            .site(site)
+            .expect("the threat fits the model");
         [self.examples.len(), site.positions, site.channels]
     }
 }

@@ -166,7 +166,11 @@ impl Attack for Pgd {
             return Err(AttackError::setting("steps", self.steps, "at least 1"));
         }
         if self.restarts == 0 {
-            return Err(AttackError::setting("restarts", self.restarts, "at least 1"));
+            return Err(AttackError::setting(
+                "restarts",
+                self.restarts,
+                "at least 1",
+            ));
         }
         if let Some(size) = self.step_size
             && !(size.is_finite() && size > 0.0)

@@ -104,7 +104,12 @@ pub(super) fn steepest(
         }
         let mut order: Vec<usize> = (0..width).collect();
         // Equal magnitudes go by position, so that the choice is always the same.
-        order.sort_by(|&a, &b| direction[b].abs().total_cmp(&direction[a].abs()).then(a.cmp(&b)));
+        order.sort_by(|&a, &b| {
+            direction[b]
+                .abs()
+                .total_cmp(&direction[a].abs())
+                .then(a.cmp(&b))
+        });
         for &i in &order[count..] {
             direction[i] = 0.0;
         }
