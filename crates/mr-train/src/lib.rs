@@ -1,1 +1,47 @@
-//! TBD
+//! How things are fitted: networks, standard, adversarially and regularised, and dictionaries of
+//! their activations.
+//!
+//! A [`TrainConfig`] says how, a [`Trainer`] does it. A killed run resumes to the bit-identical
+//! result of an unkilled one: every random number is keyed by what it is for (seed, step, example),
+//! and the state of a run is one file that is replaced whole. The library prints nothing; it tells a
+//! callback.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use burn::tensor::Device;
+//! use mr_models::{Architecture, Mlp, Network, data};
+//! use mr_train::{TrainConfig, Trainer};
+//!
+//! let train = data::load(&data::DataConfig::default(), data::Split::Train)?.take(500)?;
+//! let mlp = Mlp { hidden: vec![16], ..Mlp::default() };
+//! let net = Network::init(Architecture::Mlp(mlp), 0, &Device::flex())?;
+//! let config = TrainConfig { epochs: Some(3), ..TrainConfig::default() };
+//! let folder = tempfile::tempdir()?;
+//! let trained = Trainer::new(config, net, &train)?
+//!     .resume_or_start(folder.path())?
+//!     .run(&mut |_| ControlFlow::Continue(()))?;
+//! mr_models::save(&trained.network, &serde_json::Map::new(), &folder.path().join("net.safetensors"))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod checkpoint;
+mod config;
+mod error;
+mod history;
+mod loss;
+mod optimizer;
+mod pools;
+mod random;
+mod source;
+mod trainer;
+
+pub use checkpoint::CHECKPOINT;
+pub use config::{
+    AdamW, Augmentation, CheckpointConfig, OptimizerConfig, Regularizer, ScheduleConfig,
+    ScheduleKind, Sgd, TrainConfig, Validation, Vectors,
+};
+pub use error::TrainError;
+pub use history::{History, Judgement, MeanLoss};
+pub use loss::{Adversarial, InputGradient, LossConfig, Mix, Reconstruction, Trades};
+pub use source::TrainingData;
+pub use trainer::{Ending, TrainProgress, Trained, Trainer};

@@ -1,0 +1,46 @@
+//! What every dictionary does.
+
+use burn::tensor::Tensor;
+
+/// Writes activations as sparse non-negative codes, and codes as activations.
+pub trait Dictionary: Send + Sync {
+    /// Channels of an activation.
+    fn d_in(&self) -> usize;
+
+    /// Latents of a code.
+    fn d_sae(&self) -> usize;
+
+    /// Activations `[sample, d_in]` to codes `[sample, d_sae]`, at least 0.
+    ///
+    /// # Panics
+    /// If the activations have another width.
+    fn encode(&self, x: Tensor<2>) -> Tensor<2>;
+
+    /// Codes `[sample, d_sae]` to activations `[sample, d_in]`.
+    ///
+    /// # Panics
+    /// If the codes have another width.
+    fn decode(&self, z: Tensor<2>) -> Tensor<2>;
+}
+
+/// A site's activation `[batch, position, channel]` as samples `[batch * position, channel]`: each
+/// position of a map or a sequence is a sample of its own.
+pub fn samples(activation: Tensor<3>) -> Tensor<2> {
+    activation.flatten(0, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn positions_are_samples() {
+        let map = Tensor::<1>::from_floats([1., 2., 3., 4., 5., 6., 7., 8.], &Device::flex());
+        let rows = samples(map.reshape([2, 2, 2]));
+        assert_eq!(rows.dims(), [4, 2]);
+        let second = mr_models::floats(rows.narrow(0, 1, 1));
+        assert_eq!(second, [3., 4.], "image 0, position 1");
+    }
+}

@@ -1,0 +1,376 @@
+//! What a network is trained on, batch by batch.
+
+use std::ops::Range;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use mr_models::data::{Dataset, SparseFeatures};
+use mr_models::{Input, InputKind, Labels, ModelSpec};
+
+use crate::config::{Augmentation, TrainConfig};
+use crate::error::TrainError;
+use crate::random::{derived, generator};
+
+/// What a network is trained on.
+#[derive(Debug, Clone)]
+pub enum TrainingData<'a> {
+    /// Labelled examples, seen in a new order in each epoch.
+    Examples(&'a Dataset),
+    /// Sparse feature vectors without end and without labels, each seen once. They come from a stream
+    /// that the training seed picks, so runs of several seeds see different ones.
+    Sparse(SparseFeatures),
+}
+
+impl<'a> From<&'a Dataset> for TrainingData<'a> {
+    fn from(data: &'a Dataset) -> Self {
+        Self::Examples(data)
+    }
+}
+
+impl From<SparseFeatures> for TrainingData<'_> {
+    fn from(features: SparseFeatures) -> Self {
+        Self::Sparse(features)
+    }
+}
+
+impl TrainingData<'_> {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Examples(data) => data.name(),
+            Self::Sparse(_) => "sparse-features",
+        }
+    }
+
+    /// Channel, height, width of an example.
+    pub(crate) fn shape(&self) -> [usize; 3] {
+        match self {
+            Self::Examples(data) => data.shape(),
+            Self::Sparse(features) => [features.features(), 1, 1],
+        }
+    }
+
+    /// Checks that the model takes such examples.
+    pub(crate) fn fits(&self, spec: &ModelSpec) -> Result<(), TrainError> {
+        match spec.input {
+            InputKind::Real { shape } if shape == self.shape() => Ok(()),
+            InputKind::Real { shape } => Err(TrainError::Data(format!(
+                "`{}` has examples of {:?} (channel, height, width), the model takes {shape:?}",
+                self.name(),
+                self.shape()
+            ))),
+            InputKind::Tokens { .. } => Err(TrainError::Data(format!(
+                "`{}` holds real values, the model takes tokens",
+                self.name()
+            ))),
+        }
+    }
+}
+
+/// Some examples of a step.
+pub(crate) struct Batch {
+    pub(crate) input: Input,
+    pub(crate) labels: Labels,
+    /// The examples' own numbers, which random draws depend on.
+    pub(crate) examples: Vec<u64>,
+}
+
+/// Hands out the examples of each step; the same for the same step, whatever came before.
+pub(crate) struct Source<'a> {
+    data: TrainingData<'a>,
+    augmentation: Augmentation,
+    seed: u64,
+    batch_size: usize,
+    /// Whether an example is held out for validation.
+    held: Vec<bool>,
+    /// Number of examples that are not held out.
+    count: usize,
+    /// The order of an epoch, and which epoch that is.
+    order: (usize, Vec<usize>),
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn new(data: TrainingData<'a>, config: &TrainConfig) -> Result<Self, TrainError> {
+        config.augmentation.fits(data.shape())?;
+        let seed = config.seed;
+        let (data, total) = match data {
+            TrainingData::Examples(examples) => (data, examples.len()),
+            TrainingData::Sparse(features) => {
+                let stream = derived(seed, "stream", 0);
+                (TrainingData::Sparse(features.stream(stream)), 0)
+            }
+        };
+        let mut held = vec![false; total];
+        if let Some(validation) = &config.validation {
+            let TrainingData::Examples(examples) = &data else {
+                return Err(TrainError::setting(
+                    "validation",
+                    "set",
+                    "left out: a stream has no labels to judge by",
+                ));
+            };
+            if validation.examples >= total {
+                return Err(TrainError::setting(
+                    "validation.examples",
+                    validation.examples,
+                    format!("below {total}, the number of examples"),
+                ));
+            }
+            let order = examples.order(derived(seed, "held out", 0), 0);
+            for &example in &order[..validation.examples] {
+                held[example] = true;
+            }
+        }
+        let count = held.iter().filter(|&&held| !held).count();
+        let batch_size = match &data {
+            TrainingData::Examples(_) => config.batch_size.min(count),
+            TrainingData::Sparse(_) => config.batch_size,
+        };
+        let mut source = Self {
+            data,
+            augmentation: config.augmentation,
+            seed,
+            batch_size,
+            held,
+            count,
+            order: (usize::MAX, Vec::new()),
+        };
+        source.prepare(0);
+        Ok(source)
+    }
+
+    /// Examples of a step.
+    pub(crate) fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    /// Steps of an epoch; `None` for a stream.
+    pub(crate) fn steps_per_epoch(&self) -> Option<usize> {
+        match self.data {
+            TrainingData::Examples(_) => Some(self.count / self.batch_size),
+            TrainingData::Sparse(_) => None,
+        }
+    }
+
+    /// The epoch that a step belongs to, counted from 0; 0 on a stream.
+    pub(crate) fn epoch(&self, step: usize) -> usize {
+        self.steps_per_epoch().map_or(0, |steps| step / steps)
+    }
+
+    /// The examples that are held out, as a data set of their own.
+    pub(crate) fn held_out(&self) -> Result<Option<Dataset>, TrainError> {
+        let TrainingData::Examples(data) = &self.data else {
+            return Ok(None);
+        };
+        let rows: Vec<usize> = (0..data.len()).filter(|&row| self.held[row]).collect();
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(data.subset(&rows)?))
+    }
+
+    /// Puts the examples of a step's epoch in their order, if they are not.
+    pub(crate) fn prepare(&mut self, step: usize) {
+        let epoch = self.epoch(step);
+        if self.order.0 == epoch {
+            return;
+        }
+        if let TrainingData::Examples(data) = &self.data {
+            let mut order = data.order(derived(self.seed, "order", 0), epoch as u64);
+            order.retain(|&row| !self.held[row]);
+            self.order = (epoch, order);
+        }
+    }
+
+    /// Some of the examples of a step that was prepared; `part` lies below the batch size.
+    pub(crate) fn draw(&self, step: usize, part: Range<usize>, device: &Device) -> Batch {
+        match &self.data {
+            TrainingData::Examples(data) => {
+                let in_epoch = step % (self.count / self.batch_size);
+                let first = in_epoch * self.batch_size;
+                let rows = &self.order.1[first + part.start..first + part.end];
+                let input = if self.augmentation.is_off() {
+                    data.input(rows, device)
+                } else {
+                    self.augmented(data, rows, device)
+                };
+                Batch {
+                    input,
+                    labels: data.labels_of(rows, device),
+                    examples: rows.iter().map(|&row| data.number(row)).collect(),
+                }
+            }
+            TrainingData::Sparse(features) => {
+                let first = (step * self.batch_size + part.start) as u64;
+                let count = part.len();
+                Batch {
+                    input: features.input(first, count, device),
+                    labels: Labels::of_classes(&vec![0; count], device),
+                    examples: (first..first + count as u64).collect(),
+                }
+            }
+        }
+    }
+
+    fn augmented(&self, data: &Dataset, rows: &[usize], device: &Device) -> Input {
+        let shape @ [channels, height, width] = data.shape();
+        let mut values = Vec::with_capacity(rows.len() * channels * height * width);
+        for &row in rows {
+            let mut rng = generator(self.seed, "augmentation", self.order.0, data.number(row));
+            let image = data.image(row);
+            self.augmentation
+                .append(&image, shape, &mut rng, &mut values);
+        }
+        let shape = [rows.len(), channels, height, width];
+        Input::Real(Tensor::from_data(TensorData::new(values, shape), device))
+    }
+
+    /// What tells these data from others.
+    pub(crate) fn fingerprint(&self) -> serde_json::Value {
+        let shape = self.data.shape();
+        let mut sum = Checksum::default();
+        match &self.data {
+            TrainingData::Examples(data) => {
+                for (row, label) in data.labels().iter().enumerate() {
+                    sum.add(&label.to_le_bytes());
+                    sum.add(&data.number(row).to_le_bytes());
+                }
+                // A hundred images tell data sets apart; all would take longer than a small epoch.
+                for row in (0..data.len()).step_by(data.len().div_ceil(100)) {
+                    sum.add_floats(&data.image(row));
+                }
+            }
+            TrainingData::Sparse(features) => sum.add_floats(&features.batch(0, 8)),
+        }
+        serde_json::json!({
+            "name": self.data.name(),
+            "examples": self.held.len(),
+            "shape": shape,
+            "checksum": sum.text(),
+        })
+    }
+}
+
+/// FNV-1a (Fowler, Noll & Vo): the same in every build.
+pub(crate) struct Checksum(u64);
+
+impl Default for Checksum {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Checksum {
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    pub(crate) fn add_floats(&mut self, values: &[f32]) {
+        for value in values {
+            self.add(&value.to_le_bytes());
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        format!("{:016x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mr_models::floats;
+
+    use super::*;
+    use crate::config::Validation;
+
+    fn ten() -> Dataset {
+        let names = vec!["a".into(), "b".into()];
+        let labels = (0..10).map(|i| i % 2).collect();
+        Dataset::of_bytes("ten", [1, 1, 2], names, (0..20).collect(), labels).unwrap()
+    }
+
+    fn config(batch_size: usize) -> TrainConfig {
+        TrainConfig {
+            batch_size,
+            ..TrainConfig::default()
+        }
+    }
+
+    fn numbers(source: &mut Source<'_>, step: usize) -> Vec<u64> {
+        source.prepare(step);
+        let batch = source.draw(step, 0..source.batch_size(), &Device::flex());
+        batch.examples
+    }
+
+    #[test]
+    fn an_epoch_sees_each_example_once_and_the_next_in_another_order() {
+        let data = ten();
+        let mut source = Source::new((&data).into(), &config(5)).unwrap();
+        assert_eq!(source.steps_per_epoch(), Some(2));
+        let mut epoch = |first| {
+            let mut all = numbers(&mut source, first);
+            all.extend(numbers(&mut source, first + 1));
+            all
+        };
+        let (first, second) = (epoch(0), epoch(2));
+        assert_eq!(epoch(0), first, "the past can be drawn again");
+        assert_ne!(first, second);
+        for mut order in [first, second] {
+            order.sort_unstable();
+            assert_eq!(order, (0..10).collect::<Vec<u64>>());
+        }
+    }
+
+    #[test]
+    fn parts_make_up_the_batch() {
+        let data = ten();
+        let source = Source::new((&data).into(), &config(4)).unwrap();
+        let draw = |part| source.draw(1, part, &Device::flex());
+        let whole = floats(draw(0..4).input.real());
+        let mut parts = floats(draw(0..1).input.real());
+        parts.extend(floats(draw(1..4).input.real()));
+        assert_eq!(whole, parts);
+    }
+
+    #[test]
+    fn held_out_examples_are_never_drawn() {
+        let data = ten();
+        let config = TrainConfig {
+            validation: Some(Validation {
+                examples: 3,
+                ..Validation::default()
+            }),
+            ..config(100)
+        };
+        let mut source = Source::new((&data).into(), &config).unwrap();
+        let held = source.held_out().unwrap().unwrap();
+        let held: Vec<u64> = (0..held.len()).map(|row| held.number(row)).collect();
+        assert_eq!((held.len(), source.batch_size()), (3, 7));
+        let mut all = numbers(&mut source, 5);
+        all.extend(&held);
+        all.sort_unstable();
+        assert_eq!(all, (0..10).collect::<Vec<u64>>());
+        let all_held = TrainConfig {
+            validation: Some(Validation {
+                examples: 10,
+                ..Validation::default()
+            }),
+            ..config
+        };
+        let error = Source::new((&data).into(), &all_held).err().unwrap();
+        assert!(error.to_string().contains("below 10"), "{error}");
+    }
+
+    #[test]
+    fn seeds_pick_their_streams() {
+        let features = SparseFeatures::new(6, 0.5, 0).unwrap();
+        let draw = |seed, step| {
+            let config = TrainConfig { seed, ..config(4) };
+            let source = Source::new(features.clone().into(), &config).unwrap();
+            floats(source.draw(step, 0..4, &Device::flex()).input.real())
+        };
+        assert_eq!(draw(0, 3), draw(0, 3));
+        assert_ne!(draw(0, 3), draw(0, 4));
+        assert_ne!(draw(0, 3), draw(1, 3));
+    }
+}

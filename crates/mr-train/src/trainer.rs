@@ -1,0 +1,506 @@
+//! The loop that trains a network.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use burn::tensor::Tensor;
+use mr_attacks::{Attack, EvaluationConfig, Goal, Norm, ThreatModel, evaluate};
+use mr_models::data::Dataset;
+use mr_models::{Model, Network, floats};
+use serde_json::{Value, json};
+
+use crate::checkpoint::{Best, CHECKPOINT, Checkpoint};
+use crate::config::{TrainConfig, Validation};
+use crate::error::TrainError;
+use crate::history::{History, Judgement, MeanLoss};
+use crate::loss::Turn;
+use crate::optimizer::Optimizer;
+use crate::pools::Pools;
+use crate::random::{derived, generator};
+use crate::source::{Checksum, Source, TrainingData};
+
+/// About how many mean losses a history holds.
+const RECORDS: usize = 200;
+
+/// Trains one network. The same configuration, network and data give the same bits on the same
+/// device, however often the run was killed and resumed and however many threads there are.
+pub struct Trainer<'a> {
+    config: TrainConfig,
+    source: Source<'a>,
+    held: Option<Dataset>,
+    network: Network,
+    optimizer: Optimizer,
+    pools: Pools,
+    /// Sites whose activations regularizers read.
+    sites: Vec<String>,
+    /// What tells this run from others.
+    run: Value,
+    folder: Option<PathBuf>,
+    steps: usize,
+    step: usize,
+    history: History,
+    /// Losses since the last mean in the history that were read, and those still on the device.
+    recent: Vec<f32>,
+    unread: Vec<Tensor<1>>,
+    best: Option<Best>,
+    stale: usize,
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainProgress<'a> {
+    /// Steps done.
+    pub step: usize,
+    /// Steps of the whole run, should it not stop early.
+    pub steps: usize,
+    /// Whole epochs done; 0 on a stream.
+    pub epoch: usize,
+    /// Learning rate of the last step.
+    pub learning_rate: f64,
+    /// The last mean loss and the last judgement are at the ends of it.
+    pub history: &'a History,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// After all its steps.
+    Complete,
+    /// Early: its validation found nothing better for as long as its patience lasted.
+    Early,
+    /// The caller stopped it.
+    Stopped,
+}
+
+/// What training made.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// The network: its best state where it was validated, otherwise its last.
+    pub network: Network,
+    /// Steps behind that state.
+    pub step: usize,
+    /// How the run ended.
+    pub ending: Ending,
+    /// What was seen on the way.
+    pub history: History,
+}
+
+/// What one shard gives to a step.
+struct Part {
+    loss: Tensor<1>,
+    gradients: Vec<Option<Tensor<1>>>,
+    /// Running statistics by entry, weighted by the shard's share of the batch.
+    statistics: Vec<Option<Tensor<1>>>,
+}
+
+impl<'a> Trainer<'a> {
+    /// A run from the network's present weights.
+    ///
+    /// # Errors
+    /// [`TrainError`] if a setting is outside its range, or network, data and loss do not fit each
+    /// other.
+    pub fn new(
+        config: TrainConfig,
+        network: Network,
+        data: impl Into<TrainingData<'a>>,
+    ) -> Result<Self, TrainError> {
+        let data = data.into();
+        config.validate()?;
+        data.fits(network.spec())?;
+        config.loss.fits(network.spec(), &data)?;
+        for regularizer in &config.regularizers {
+            regularizer.fits(network.spec(), network.weights())?;
+        }
+        if let Some(validation) = &config.validation {
+            if let Some(threat) = &validation.threat {
+                threat.fits(network.spec())?;
+            }
+            validation.attack.attack().fits(network.spec())?;
+        }
+        let source = Source::new(data, &config)?;
+        let mut sites: Vec<String> = config
+            .regularizers
+            .iter()
+            .filter_map(|regularizer| regularizer.site().map(String::from))
+            .collect();
+        sites.sort();
+        sites.dedup();
+        let run = fingerprint(&config, &network, &source);
+        Ok(Self {
+            held: source.held_out()?,
+            steps: config.total_steps(source.steps_per_epoch()),
+            optimizer: Optimizer::new(&config.optimizer, network.weights()),
+            pools: Pools::new(config.shards)?,
+            source,
+            sites,
+            run,
+            config,
+            network,
+            folder: None,
+            step: 0,
+            history: History::default(),
+            recent: Vec::new(),
+            unread: Vec::new(),
+            best: None,
+            stale: 0,
+        })
+    }
+
+    /// Keeps checkpoints in this folder, and goes on from the one that is there, if there is one.
+    ///
+    /// # Errors
+    /// [`TrainError::OtherRun`] if it belongs to another run, [`TrainError::Checkpoint`] if it cannot
+    /// be read, [`TrainError::Write`] if the folder cannot be written.
+    pub fn resume_or_start(mut self, folder: &Path) -> Result<Self, TrainError> {
+        let path = folder.join(CHECKPOINT);
+        self.folder = Some(folder.into());
+        if !path.exists() {
+            // Whoever cannot write here should hear it now, not in half an hour.
+            self.write()?;
+            return Ok(self);
+        }
+        let device = self.network.device();
+        let found = Checkpoint::read(&path, &self.run, self.network.weights(), &device)?;
+        let weights = self.network.weights_mut();
+        *weights = found.weights;
+        self.optimizer.restore(found.optimizer, weights, &device);
+        self.step = found.step;
+        self.history = found.history;
+        self.recent = found.recent;
+        self.best = found.best;
+        self.stale = found.stale;
+        Ok(self)
+    }
+
+    /// Steps done, above 0 where a run was resumed.
+    pub fn step(&self) -> usize {
+        self.step
+    }
+
+    /// Steps of the whole run, should it not stop early.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Trains to the end. After each step `progress` is told; where it breaks, the run stops, with a
+    /// checkpoint if it keeps any.
+    ///
+    /// # Errors
+    /// [`TrainError::Diverged`] at a loss that is not finite, [`TrainError::Write`] if a checkpoint
+    /// cannot be written, and the errors of attacks.
+    pub fn run(
+        mut self,
+        progress: &mut dyn FnMut(TrainProgress<'_>) -> ControlFlow<()>,
+    ) -> Result<Trained, TrainError> {
+        let interval = (self.steps / RECORDS).max(1);
+        let mut written = Instant::now();
+        let mut ending = Ending::Complete;
+        while self.step < self.steps {
+            if self.is_out_of_patience() {
+                ending = Ending::Early;
+                break;
+            }
+            let learning_rate = self.descend()?;
+            if self.step.is_multiple_of(interval) || self.step == self.steps {
+                self.record()?;
+            }
+            if self.is_to_be_judged() {
+                self.judge()?;
+            }
+            let flow = progress(TrainProgress {
+                step: self.step,
+                steps: self.steps,
+                epoch: self.source.epoch(self.step),
+                learning_rate,
+                history: &self.history,
+            });
+            if flow.is_break() {
+                ending = Ending::Stopped;
+                break;
+            }
+            let every = &self.config.checkpoint;
+            if self.folder.is_some()
+                && (every.every_steps > 0 && self.step.is_multiple_of(every.every_steps)
+                    || written.elapsed().as_secs_f64() >= every.every_seconds)
+            {
+                self.write()?;
+                written = Instant::now();
+            }
+        }
+        self.finish(ending)
+    }
+
+    fn finish(mut self, ending: Ending) -> Result<Trained, TrainError> {
+        self.read()?;
+        self.check_weights()?;
+        if self.folder.is_some() {
+            self.write()?;
+        }
+        let step = self.best.as_ref().map_or(self.step, |best| best.step);
+        if let Some(best) = self.best {
+            *self.network.weights_mut() = best.weights;
+        }
+        Ok(Trained {
+            network: self.network,
+            step,
+            ending,
+            history: self.history,
+        })
+    }
+
+    /// One step down the loss; gives its learning rate.
+    fn descend(&mut self) -> Result<f64, TrainError> {
+        self.source.prepare(self.step);
+        let shards = self.config.shards.min(self.source.batch_size());
+        let this = &*self;
+        let parts = self.pools.map(shards, |shard| this.part(shard, shards));
+        let mut total: Option<Part> = None;
+        for part in parts {
+            let part = part?;
+            total = Some(match total {
+                None => part,
+                Some(total) => total.plus(part),
+            });
+        }
+        let total = total.expect("there is at least one shard");
+        let share = self.config.schedule.share(self.step, self.steps);
+        let lr = self.config.optimizer.lr() * share;
+        let mut weights = self
+            .optimizer
+            .step(lr, self.network.weights(), total.gradients);
+        for (i, statistics) in total.statistics.into_iter().enumerate() {
+            if let Some(values) = statistics {
+                let name = weights.entries()[i].name.clone();
+                weights.set(&name, values);
+            }
+        }
+        *self.network.weights_mut() = weights;
+        self.unread.push(total.loss);
+        self.step += 1;
+        Ok(lr)
+    }
+
+    /// Loss, gradients and statistics of one shard of a step.
+    fn part(&self, shard: usize, shards: usize) -> Result<Part, TrainError> {
+        let size = self.source.batch_size();
+        let range = size * shard / shards..size * (shard + 1) / shards;
+        let share = range.len() as f64 / size as f64;
+        let seed = self.config.seed;
+        let tracked = self.network.tracked();
+        let mut turn = Turn {
+            network: &self.network,
+            tracked: &tracked,
+            batch: self.source.draw(self.step, range, &self.network.device()),
+            batch_size: size,
+            seed: derived(seed, "attack", self.step),
+            sites: &self.sites,
+            dropout: generator(seed, "dropout", self.step, shard as u64),
+            first: None,
+        };
+        let (mut loss, cache) = self.config.loss.value(&mut turn)?;
+        for regularizer in &self.config.regularizers {
+            if let Some(more) = regularizer.on_activations(&cache) {
+                loss = loss + more;
+            }
+        }
+        loss = loss * share;
+        if shard == 0 {
+            for regularizer in &self.config.regularizers {
+                if let Some(more) = regularizer.on_weights(tracked.weights()) {
+                    loss = loss + more;
+                }
+            }
+        }
+        let statistics = self.statistics(turn, share);
+        let value = loss.clone().inner();
+        let mut gradients = loss.backward();
+        Ok(Part {
+            loss: value,
+            gradients: tracked.weights().gradients(&mut gradients),
+            statistics,
+        })
+    }
+
+    fn statistics(&self, turn: Turn<'_>, share: f64) -> Vec<Option<Tensor<1>>> {
+        let entries = self.network.weights().entries();
+        let Some(mut pass) = turn.first.filter(|_| entries.iter().any(|e| !e.trainable)) else {
+            return vec![None; entries.len()];
+        };
+        let mut after = self.network.clone();
+        after.absorb(&mut pass);
+        let after = after.weights().entries().iter();
+        after
+            .map(|entry| (!entry.trainable).then(|| entry.values.clone() * share))
+            .collect()
+    }
+
+    /// Reads the losses that are still on the device.
+    fn read(&mut self) -> Result<(), TrainError> {
+        if self.unread.is_empty() {
+            return Ok(());
+        }
+        let before = self.recent.len();
+        self.recent
+            .extend(floats(Tensor::cat(std::mem::take(&mut self.unread), 0)));
+        match self.recent[before..]
+            .iter()
+            .position(|loss| !loss.is_finite())
+        {
+            None => Ok(()),
+            Some(at) => Err(TrainError::Diverged {
+                step: self.step - self.recent.len() + before + at,
+                loss: self.recent[before + at],
+            }),
+        }
+    }
+
+    /// Adds the mean of the recent losses to the history.
+    fn record(&mut self) -> Result<(), TrainError> {
+        self.read()?;
+        let sum: f64 = self.recent.iter().map(|&loss| f64::from(loss)).sum();
+        self.history.losses.push(MeanLoss {
+            step: self.step,
+            loss: (sum / self.recent.len() as f64) as f32,
+        });
+        self.recent.clear();
+        Ok(())
+    }
+
+    fn is_to_be_judged(&self) -> bool {
+        let (Some(validation), Some(per_epoch)) =
+            (&self.config.validation, self.source.steps_per_epoch())
+        else {
+            return false;
+        };
+        self.step.is_multiple_of(validation.every * per_epoch) || self.step == self.steps
+    }
+
+    fn is_out_of_patience(&self) -> bool {
+        let patience = self.config.validation.as_ref().and_then(|v| v.patience);
+        patience.is_some_and(|patience| self.stale >= patience)
+    }
+
+    /// Judges the network on the examples that are held out, and keeps it if it is the best so far.
+    fn judge(&mut self) -> Result<(), TrainError> {
+        let (Some(validation), Some(held)) = (&self.config.validation, &self.held) else {
+            return Ok(());
+        };
+        let judgement = judgement(&self.network, held, validation, self.config.seed, self.step);
+        self.read()?;
+        let judgement = judgement?;
+        let score = judgement.score();
+        if self.best.as_ref().is_none_or(|best| score > best.score) {
+            self.best = Some(Best {
+                step: self.step,
+                score,
+                weights: self.network.weights().clone(),
+            });
+            self.stale = 0;
+        } else {
+            self.stale += 1;
+        }
+        self.history.judgements.push(judgement);
+        Ok(())
+    }
+
+    /// The loss of the last step was finite; what the step made of the weights may not be.
+    fn check_weights(&self) -> Result<(), TrainError> {
+        for entry in self.network.weights().entries() {
+            let sum = floats(entry.values.clone().abs().sum())[0];
+            if !sum.is_finite() {
+                return Err(TrainError::Diverged {
+                    step: self.step,
+                    loss: sum,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), TrainError> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        let path = folder.join(CHECKPOINT);
+        self.read()?;
+        self.check_weights()?;
+        let checkpoint = Checkpoint {
+            step: self.step,
+            weights: self.network.weights().clone(),
+            optimizer: self.optimizer.state(self.network.weights()),
+            best: self.best.clone(),
+            stale: self.stale,
+            history: self.history.clone(),
+            recent: self.recent.clone(),
+        };
+        checkpoint.write(&self.run, &path)
+    }
+}
+
+impl Part {
+    /// Adds another shard's part; always in the order of the shards, as sums of floats round.
+    fn plus(self, other: Self) -> Self {
+        fn sum(a: Vec<Option<Tensor<1>>>, b: Vec<Option<Tensor<1>>>) -> Vec<Option<Tensor<1>>> {
+            a.into_iter()
+                .zip(b)
+                .map(|pair| match pair {
+                    (Some(a), Some(b)) => Some(a + b),
+                    (a, b) => a.or(b),
+                })
+                .collect()
+        }
+        Self {
+            loss: self.loss + other.loss,
+            gradients: sum(self.gradients, other.gradients),
+            statistics: sum(self.statistics, other.statistics),
+        }
+    }
+}
+
+fn judgement(
+    network: &Network,
+    held: &Dataset,
+    validation: &Validation,
+    seed: u64,
+    step: usize,
+) -> Result<Judgement, TrainError> {
+    let config = EvaluationConfig {
+        seed,
+        ..EvaluationConfig::default()
+    };
+    let nothing = ThreatModel::new(Norm::Linf, 0.0);
+    let (threat, attacks): (_, Vec<&dyn Attack>) = match &validation.threat {
+        Some(threat) => (threat, vec![validation.attack.attack()]),
+        None => (&nothing, Vec::new()),
+    };
+    let found = evaluate(network, held, threat, &Goal::Untargeted, &attacks, &config)?;
+    let count = |mask: Vec<bool>| mask.into_iter().filter(|&set| set).count();
+    Ok(Judgement {
+        step,
+        examples: held.len(),
+        clean: count(found.clean_mask()),
+        robust: validation
+            .threat
+            .is_some()
+            .then(|| count(found.robust_mask())),
+    })
+}
+
+/// What a run depends on: all that a checkpoint must agree with.
+fn fingerprint(config: &TrainConfig, network: &Network, source: &Source<'_>) -> Value {
+    let mut train = json!(config);
+    if let Value::Object(train) = &mut train {
+        train.remove("checkpoint");
+    }
+    let mut start = Checksum::default();
+    for (_, _, values) in network.weights().to_host() {
+        start.add_floats(&values);
+    }
+    json!({
+        "train": train,
+        "architecture": network.architecture(),
+        "data": source.fingerprint(),
+        "initial_weights": start.text(),
+    })
+}
