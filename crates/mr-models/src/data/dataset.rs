@@ -1,14 +1,11 @@
 //! Labelled examples in the host's memory.
 
 use burn::tensor::{Device, TensorData};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::error::DataError;
+use super::order::shuffled;
+use super::values::{Values, clamp};
 use crate::input::{Input, Labels};
-
-/// Rounding that is forgiven at the ends of `[0, 1]`; such values are clamped.
-const SLACK: f32 = 1e-6;
 
 /// Labelled examples of one shape, each value in `[0, 1]`. Never empty.
 ///
@@ -21,46 +18,6 @@ pub struct Dataset {
     values: Values,
     labels: Vec<usize>,
     numbers: Vec<u64>,
-}
-
-/// The values of all examples, row-major `[example, channel, height, width]`.
-#[derive(Debug, Clone)]
-enum Values {
-    /// A byte b stands for b / 255.
-    Bytes(Vec<u8>),
-    Floats(Vec<f32>),
-}
-
-impl Values {
-    fn len(&self) -> usize {
-        match self {
-            Self::Bytes(bytes) => bytes.len(),
-            Self::Floats(floats) => floats.len(),
-        }
-    }
-
-    fn append_to(&self, range: std::ops::Range<usize>, out: &mut Vec<f32>) {
-        match self {
-            Self::Bytes(bytes) => {
-                out.extend(bytes[range].iter().map(|&byte| f32::from(byte) / 255.0));
-            }
-            Self::Floats(floats) => out.extend_from_slice(&floats[range]),
-        }
-    }
-
-    fn gather(&self, examples: &[usize], pixels: usize) -> Self {
-        fn copy<T: Copy>(from: &[T], examples: &[usize], pixels: usize) -> Vec<T> {
-            let mut to = Vec::with_capacity(examples.len() * pixels);
-            for &example in examples {
-                to.extend_from_slice(&from[example * pixels..(example + 1) * pixels]);
-            }
-            to
-        }
-        match self {
-            Self::Bytes(bytes) => Self::Bytes(copy(bytes, examples, pixels)),
-            Self::Floats(floats) => Self::Floats(copy(floats, examples, pixels)),
-        }
-    }
 }
 
 impl Dataset {
@@ -92,21 +49,7 @@ impl Dataset {
         mut floats: Vec<f32>,
         labels: Vec<usize>,
     ) -> Result<Self, DataError> {
-        let outside = |value: &f32| !(-SLACK..=1.0 + SLACK).contains(value);
-        if let Some(at) = floats.iter().position(outside) {
-            let [channels, height, width] = shape.map(|size| size.max(1));
-            return Err(DataError::Value {
-                name: name.into(),
-                example: at / (channels * height * width),
-                channel: at / (height * width) % channels,
-                row: at / width % height,
-                column: at % width,
-                value: floats[at],
-            });
-        }
-        for value in &mut floats {
-            *value = value.clamp(0.0, 1.0);
-        }
+        clamp(name, shape, &mut floats)?;
         Self::checked(name, shape, class_names, Values::Floats(floats), labels)
     }
 
@@ -363,20 +306,6 @@ impl Dataset {
     }
 }
 
-/// 0 to `count` - 1, shuffled (Durstenfeld 1964) by draws of the ChaCha8 generator of `seed`,
-/// stream `stream`.
-pub(crate) fn shuffled(count: usize, seed: u64, stream: u64) -> Vec<usize> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(stream);
-    let mut order: Vec<usize> = (0..count).collect();
-    for last in (1..count).rev() {
-        // Below 2^32 examples the favour that this shows to low indices is below 2^-32 each.
-        let other = (u64::from(rng.next_u32()) * (last as u64 + 1)) >> 32;
-        order.swap(last, other as usize);
-    }
-    order
-}
-
 /// `0`, `1`, ... as class names.
 pub(crate) fn numbered(classes: usize) -> Vec<String> {
     (0..classes).map(|class| class.to_string()).collect()
@@ -416,6 +345,12 @@ mod tests {
         assert_eq!(two.labels(), [0, 1, 1]);
         assert_eq!(two.class_names(), ["2", "0"]);
         assert_eq!(two.image(2), data.image(3));
+        let numbers = |part: &Dataset| [part.number(0), part.number(1)];
+        assert_eq!((numbers(&two), numbers(&tail)), ([0, 1], [1, 2]));
+        assert_eq!(
+            tail.subset(&[2, 0]).map(|part| numbers(&part)).unwrap(),
+            [3, 1]
+        );
     }
 
     #[test]
@@ -464,25 +399,6 @@ mod tests {
             floats(vec![0.0; 5], vec![0]),
             "bad: 5 values are not a whole number of images of shape [1, 2, 2]"
         );
-    }
-
-    #[test]
-    fn rounding_at_the_ends_of_the_box_is_clamped() {
-        let values = vec![-5e-7, 1.0 + 5e-7];
-        let data = Dataset::of_floats("edge", [1, 1, 2], numbered(1), values, vec![0]).unwrap();
-        assert_eq!(data.image(0), [0.0, 1.0]);
-    }
-
-    #[test]
-    fn orders_are_permutations_of_seed_and_epoch() {
-        let first = shuffled(100, 7, 0);
-        assert_eq!(first, shuffled(100, 7, 0));
-        assert_ne!(first, shuffled(100, 7, 1));
-        assert_ne!(first, shuffled(100, 8, 0));
-        let mut sorted = first;
-        sorted.sort_unstable();
-        assert!(sorted.into_iter().eq(0..100));
-        assert_eq!(shuffled(1, 0, 0), [0]);
     }
 
     #[test]

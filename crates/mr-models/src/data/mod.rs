@@ -26,9 +26,11 @@ mod embedded;
 mod error;
 pub mod fetch;
 mod idx;
+mod order;
 mod parity;
 mod source;
 mod sparse;
+mod values;
 
 pub use cache::{CACHE_VARIABLE, DataCache};
 pub use dataset::Dataset;

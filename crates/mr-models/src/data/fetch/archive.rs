@@ -1,7 +1,7 @@
 //! Taking packages apart.
 
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{BufReader, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
@@ -58,8 +58,12 @@ fn only_file(entry: &Fetchable, download: &Path, ending: &str) -> Result<PathBuf
 
 /// Writes the wanted files of a gzipped tar archive, and no others, below `into`.
 fn untar(entry: &Fetchable, archive: &Path, into: &Path) -> Result<(), DataError> {
-    let damaged = |error: std::io::Error| {
-        DataError::format(archive, format!("not a whole gzipped tar archive: {error}"))
+    let damaged = |error: std::io::Error| match error.kind() {
+        // The fault is where the files go to, not where they come from.
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            DataError::file(into)(error)
+        }
+        _ => DataError::format(archive, format!("not a whole gzipped tar archive: {error}")),
     };
     let file = File::open(archive).map_err(DataError::file(archive))?;
     let mut tar = tar::Archive::new(GzDecoder::new(BufReader::new(file)));
