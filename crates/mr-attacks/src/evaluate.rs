@@ -1,6 +1,6 @@
 //! Robust accuracy: which examples some attack breaks.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::Tensor;
 use mr_models::{Input, InputKind, Model, data::Dataset, floats, predictions};
@@ -174,7 +174,7 @@ pub fn evaluate_with(
             meter: &meter,
         };
         let part = run.batch(&rows)?;
-        let mut now = so_far.lock().expect("a worker panicked");
+        let mut now = so_far.lock().unwrap_or_else(PoisonError::into_inner);
         now.done += rows.len();
         now.robust += part
             .examples

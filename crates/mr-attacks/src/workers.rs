@@ -1,7 +1,7 @@
 //! Threads that each run whole batches.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::AttackError;
 
@@ -43,7 +43,7 @@ impl Workers {
                 if result.is_err() {
                     next.store(jobs, Ordering::Relaxed);
                 }
-                results.lock().expect("a worker panicked")[i] = Some(result);
+                results.lock().unwrap_or_else(PoisonError::into_inner)[i] = Some(result);
             }
         };
         let threads = self.0.min(jobs).max(1);
@@ -53,7 +53,7 @@ impl Workers {
             }
         });
         // Jobs after a failed one may not have run: the failure is met first.
-        let results = results.into_inner().expect("a worker panicked");
+        let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
         results.into_iter().flatten().collect()
     }
 }

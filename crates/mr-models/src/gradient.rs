@@ -159,13 +159,12 @@ pub fn value_and_grad_at(
             let leaf = values.clone().autodiff().require_grad();
             (Some(leaf.clone()), Input::Real(leaf))
         }
-        Input::Real(_) => (None, input.clone()),
         Input::Tokens(_) if at_input => {
             return Err(ModelError::Unfit(
                 "tokens have no gradient: name the embedding's site instead of the input".into(),
             ));
         }
-        Input::Tokens(_) => (None, input.clone()),
+        Input::Real(_) | Input::Tokens(_) => (None, input.clone()),
     };
     let mut hook = Tapping {
         taps,

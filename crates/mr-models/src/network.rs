@@ -39,9 +39,9 @@ impl Network {
         let spec = definition.spec();
         let weights = definition.init(&mut rng, device);
         Ok(Self {
+            architecture,
             spec,
             weights,
-            architecture,
         })
     }
 
