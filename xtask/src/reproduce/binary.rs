@@ -17,12 +17,14 @@ pub(crate) fn build(release: bool) -> Result<PathBuf> {
         return std::path::absolute(path).context("MR_BIN is empty");
     }
     let mut cargo = workspace::cargo();
-    cargo.args(["build", "-p", "mr-cli", "--bin", "mr"]);
+    // There is no example to build: the flag brings in development dependencies, and with them the
+    // features under which the tests build burn too (see xtask/unify).
+    cargo.args(["build", "-p", "mr-cli", "--bin", "mr", "--examples"]);
     if release {
         cargo.arg("--release");
     }
     println!(
-        "$ cargo build -p mr-cli --bin mr{}",
+        "$ cargo build -p mr-cli --bin mr --examples{}",
         if release { " --release" } else { "" }
     );
     // Cargo itself knows best where its target folder is.
