@@ -27,7 +27,6 @@ enum Step {
     Fmt,
     Clippy,
     Tests,
-    Doctests,
     Docs,
     Tidy,
     ParityNdarray,
@@ -82,8 +81,7 @@ impl Step {
                 "-D",
                 "warnings",
             ]),
-            Self::Tests => cargo.args(["nextest", "run", "--workspace"]),
-            Self::Doctests => cargo.args(["test", "--doc", "--workspace"]),
+            Self::Tests => cargo.args(["test", "--workspace"]),
             Self::Docs => cargo
                 .args(["doc", "--workspace", "--no-deps"])
                 .env("RUSTDOCFLAGS", "-D warnings"),
@@ -149,8 +147,8 @@ mod tests {
 
     #[test]
     fn parity_is_asked_for() {
-        assert_eq!(steps(false, &[], &[]).len(), 6);
-        assert_eq!(steps(true, &[], &[Step::Tests]).len(), 7);
+        assert_eq!(steps(false, &[], &[]).len(), 5);
+        assert_eq!(steps(true, &[], &[Step::Tests]).len(), 6);
         assert!(!steps(false, &[], &[]).contains(&Step::ParityWgpu));
     }
 

@@ -39,12 +39,12 @@ enum Task {
     Reproduce(Reproduce),
     /// Run the checks that every change must pass, stopping at the first that fails
     ///
-    /// Steps: fmt, clippy, tests (cargo nextest), doctests, docs and tidy; with --parity also the
+    /// Steps: fmt, clippy, tests (with doctests), docs and tidy; with --parity also the
     /// parity suite on ndarray and on wgpu, built unoptimised in target-ndarray and target-wgpu.
     #[command(after_help = "Examples:
   cargo xtask ci                            every step but parity
   cargo xtask ci --parity                   with the parity suites (a second and third build of burn)
-  cargo xtask ci --skip tests,doctests      leave steps out
+  cargo xtask ci --skip tests               leave steps out
   cargo xtask ci --only fmt,clippy          only these steps")]
     Ci(ci::Options),
     /// Check what the compiler does not: file lengths, leftovers, machine paths, READMEs, large files
