@@ -160,7 +160,12 @@ pub fn write_tensors(
     };
     let bytes: Vec<Vec<u8>> = tensors
         .iter()
-        .map(|(_, _, values)| values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        .map(|(_, _, values)| {
+            values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect()
+        })
         .collect();
     let views: Vec<(&str, TensorView<'_>)> = tensors
         .iter()
@@ -253,6 +258,11 @@ mod tests {
         named[0].2[5] = f32::NAN;
         write_tensors(&path, &named, &[]).unwrap();
         let error = load(&path, Some(net.architecture()), &Device::flex()).unwrap_err();
-        assert!(error.to_string().contains("weight `W` holds NaN at position 5"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("weight `W` holds NaN at position 5"),
+            "{error}"
+        );
     }
 }

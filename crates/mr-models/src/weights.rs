@@ -46,7 +46,10 @@ impl Weights {
             values.len(),
             "weight `{name}` of shape {shape:?}"
         );
-        let values = Tensor::from_data(TensorData::new(values, [shape.iter().product::<usize>()]), device);
+        let values = Tensor::from_data(
+            TensorData::new(values, [shape.iter().product::<usize>()]),
+            device,
+        );
         let taken = self.index.insert(name.into(), self.entries.len());
         assert!(taken.is_none(), "two weights are named `{name}`");
         self.entries.push(Entry {
@@ -81,11 +84,10 @@ impl Weights {
     /// If there is no such weight or it has another rank: an architecture names its own weights.
     pub fn get<const D: usize>(&self, name: &str) -> Tensor<D> {
         let entry = self.entry(name);
-        let shape: [usize; D] = entry
-            .shape
-            .clone()
-            .try_into()
-            .unwrap_or_else(|shape| panic!("weight `{name}` has shape {shape:?}, not rank {D}"));
+        let shape: [usize; D] =
+            entry.shape.clone().try_into().unwrap_or_else(|shape| {
+                panic!("weight `{name}` has shape {shape:?}, not rank {D}")
+            });
         entry.values.clone().reshape(shape)
     }
 

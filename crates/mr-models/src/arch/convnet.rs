@@ -95,9 +95,9 @@ impl Definition for ConvNet {
                 ),
             ));
         }
-        self.normalization
-            .as_ref()
-            .map_or(Ok(()), |normalization| normalization.validate(self.input[0]))
+        self.normalization.as_ref().map_or(Ok(()), |normalization| {
+            normalization.validate(self.input[0])
+        })
     }
 
     fn spec(&self) -> ModelSpec {

@@ -108,12 +108,7 @@ pub(crate) fn push_affine(
 }
 
 /// A BatchNorm's scale, shift and running statistics.
-pub(crate) fn push_batch_norm(
-    weights: &mut Weights,
-    name: &str,
-    channels: usize,
-    device: &Device,
-) {
+pub(crate) fn push_batch_norm(weights: &mut Weights, name: &str, channels: usize, device: &Device) {
     for (part, value, trainable) in [
         ("weight", 1.0, true),
         ("bias", 0.0, true),
@@ -149,7 +144,12 @@ pub(crate) fn convolution(
     let bias = format!("{name}.bias");
     let bias = weights.contains(&bias).then(|| weights.get::<1>(&bias));
     let options = ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1);
-    conv2d(x, weights.get::<4>(&format!("{name}.weight")), bias, options)
+    conv2d(
+        x,
+        weights.get::<4>(&format!("{name}.weight")),
+        bias,
+        options,
+    )
 }
 
 /// Share of a batch's statistics that enters the running ones: PyTorch's default.
@@ -175,10 +175,7 @@ pub(crate) fn batch_normalization(
     // The running variance is the unbiased one, as in PyTorch.
     let unbiased = plain(out.variance) * (count / (count - 1.0).max(1.0));
     let mix = |old: Tensor<1>, new: Tensor<1>| old * (1.0 - MOMENTUM) + new * MOMENTUM;
-    pass.update(
-        format!("{name}.running_mean"),
-        mix(mean, plain(out.mean)),
-    );
+    pass.update(format!("{name}.running_mean"), mix(mean, plain(out.mean)));
     pass.update(format!("{name}.running_var"), mix(variance, unbiased));
     out.output
 }
@@ -230,9 +227,7 @@ impl<'a> Trace<'a> {
             return x;
         }
         let [batch, channels, height, width] = x.dims();
-        let activation = x
-            .reshape([batch, channels, height * width])
-            .swap_dims(1, 2);
+        let activation = x.reshape([batch, channels, height * width]).swap_dims(1, 2);
         self.hook
             .at(site, activation)
             .swap_dims(1, 2)

@@ -48,9 +48,9 @@ impl Definition for Mlp {
         at_least_one("hidden", &self.hidden)?;
         at_least_one("classes", &[self.classes])?;
         rate(self.dropout)?;
-        self.normalization
-            .as_ref()
-            .map_or(Ok(()), |normalization| normalization.validate(self.input[0]))
+        self.normalization.as_ref().map_or(Ok(()), |normalization| {
+            normalization.validate(self.input[0])
+        })
     }
 
     fn spec(&self) -> ModelSpec {

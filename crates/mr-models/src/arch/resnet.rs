@@ -105,9 +105,9 @@ impl Definition for ResNet {
                 &format!("2 + {unit} x blocks per stage, such as {}", 2 + 2 * unit),
             ));
         }
-        self.normalization
-            .as_ref()
-            .map_or(Ok(()), |normalization| normalization.validate(self.input[0]))
+        self.normalization.as_ref().map_or(Ok(()), |normalization| {
+            normalization.validate(self.input[0])
+        })
     }
 
     fn spec(&self) -> ModelSpec {
@@ -147,7 +147,13 @@ impl Definition for ResNet {
             push_batch_norm(&mut weights, norm, shape[0], device);
         };
         convolution("conv1", "bn1", [self.width, self.input[0], 3, 3]);
-        for Block { name, from, to, stride } in self.blocks() {
+        for Block {
+            name,
+            from,
+            to,
+            stride,
+        } in self.blocks()
+        {
             convolution(
                 &format!("{name}.conv1"),
                 &format!("{name}.bn1"),

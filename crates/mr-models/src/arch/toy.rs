@@ -111,7 +111,9 @@ impl Definition for Toy {
         let x = input.real();
         let batch = x.dims()[0];
         let w = weights.get::<2>("W");
-        let h = x.reshape([batch, self.features]).matmul(w.clone().transpose());
+        let h = x
+            .reshape([batch, self.features])
+            .matmul(w.clone().transpose());
         let h = trace.vector("hook_hidden", h);
         if self.classes > 0 {
             let logits = trace.vector("head.hook_out", linear(weights, "head", h));

@@ -53,9 +53,8 @@ impl Region {
 
     /// Positions and channels that it covers of a site.
     pub fn size(&self, site: &Site) -> [usize; 2] {
-        let length = |range: &Option<Range<usize>>, all| {
-            range.as_ref().map_or(all, ExactSizeIterator::len)
-        };
+        let length =
+            |range: &Option<Range<usize>>, all| range.as_ref().map_or(all, ExactSizeIterator::len);
         [
             length(&self.positions, site.positions),
             length(&self.channels, site.channels),

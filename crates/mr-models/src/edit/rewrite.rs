@@ -102,8 +102,7 @@ impl Rewrite {
                     *examples == 1 || *examples == batch,
                     "a patch of {examples} examples on a batch of {batch}"
                 );
-                values(donor, [*examples, positions, channels])
-                    .expand([batch, positions, channels])
+                values(donor, [*examples, positions, channels]).expand([batch, positions, channels])
             }
             Self::Resample { donors } => {
                 assert_eq!(donors.len(), batch, "one donor per example of the batch");

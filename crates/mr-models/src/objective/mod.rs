@@ -99,12 +99,20 @@ mod tests {
         // ln(e^2 + e + e^.5 + e^-1) = 2.494_582
         let sum: f32 = [2.0f32, 1.0, 0.5, -1.0].iter().map(|z| z.exp()).sum();
         let lse = sum.ln();
-        close(&CrossEntropy, &truth, &[lse - 2.0, lse - 1.0, lse - 0.5, lse + 1.0]);
+        close(
+            &CrossEntropy,
+            &truth,
+            &[lse - 2.0, lse - 1.0, lse - 0.5, lse + 1.0],
+        );
         let targeted = Labels::of_classes(&[0, 0, 0], &device)
             .with_target(crate::input::class_tensor(&[1, 2, 3], &device));
         close(&Dlr, &targeted, &[-4.0 / 9.0, -2.0 / 3.0, -4.0 / 3.0]);
         close(&Margin, &targeted, &[-1.0, -1.5, -3.0]);
-        close(&CrossEntropy, &targeted, &[1.0 - lse, 0.5 - lse, -1.0 - lse]);
+        close(
+            &CrossEntropy,
+            &targeted,
+            &[1.0 - lse, 0.5 - lse, -1.0 - lse],
+        );
     }
 
     #[test]
