@@ -76,6 +76,9 @@ pub enum MetricError {
         /// The version that is understood.
         expected: u32,
     },
+    /// No record, or not every record, holds what a finding asks for.
+    #[error("{0}")]
+    NoRecord(String),
     /// The text of a findings file is not valid.
     #[error("findings: {0}")]
     Findings(String),

@@ -1,6 +1,7 @@
 //! TBD
 
 mod error;
+pub mod finding;
 mod interval;
 mod record;
 pub mod stats;

@@ -31,7 +31,9 @@ pub fn pearson(x: &[f64], y: &[f64]) -> Result<f64, MetricError> {
 fn scaled(mut values: Vec<f64>) -> Vec<f64> {
     let largest = values.iter().fold(0.0_f64, |most, v| most.max(v.abs()));
     if largest > 0.0 {
-        values.iter_mut().for_each(|value| *value /= largest);
+        for value in &mut values {
+            *value /= largest;
+        }
     }
     values
 }
