@@ -1,0 +1,1 @@
+//! Records and verdicts as one self-contained HTML file.
