@@ -187,11 +187,12 @@ fn a_killed_run_resumes() {
     assert!(!lab.path("run/.stamps/train-0.json").exists());
 
     // The stage that the killed run left is still there: the next run waits for it to end.
-    let second = lab
+    let mut second = lab
         .command(&["--jobs", "1"])
         .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    let mut second = second.spawn().unwrap();
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     std::thread::sleep(Duration::from_millis(300));
     assert!(second.try_wait().unwrap().is_none());
     std::fs::remove_file(lab.path("hang")).unwrap();

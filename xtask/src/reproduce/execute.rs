@@ -138,7 +138,7 @@ impl Runner {
                         tally.failed.push(name.clone());
                         progress[place] = Progress::Failed;
                         bar.suspend(|| {
-                            eprintln!("FAILED {name} after {}: {error:#}", duration(time))
+                            eprintln!("FAILED {name} after {}: {error:#}", duration(time));
                         });
                     }
                 }
