@@ -126,9 +126,36 @@ pub(crate) fn push_batch_norm(weights: &mut Weights, name: &str, channels: usize
     }
 }
 
+/// Rows that one product of constant weights takes: a matrix kernel adds in an order that depends on
+/// how many rows there are, and an example's logits must not depend on its company.
+const ROWS: usize = 32;
+
+/// `x w`, x `[batch, in]` and w `[in, out]`, to `[batch, out]`. With constant weights each row comes
+/// out the same to the last bit, whatever the batch; tracked weights take the batch at once.
+pub(crate) fn product(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
+    if w.is_autodiff() {
+        return x.matmul(w);
+    }
+    let [batch, width] = x.dims();
+    let out = w.dims()[1];
+    let blocks = batch.div_ceil(ROWS);
+    let missing = blocks * ROWS - batch;
+    let x = if missing > 0 {
+        let device = x.device().inner();
+        Tensor::cat(vec![x, Tensor::zeros([missing, width], &device)], 0)
+    } else {
+        x
+    };
+    x.reshape([blocks, ROWS, width])
+        .matmul(w.unsqueeze())
+        .reshape([blocks * ROWS, out])
+        .narrow(0, 0, batch)
+}
+
 /// `x W^T + b` with W `[out, in]`: x `[batch, in]` to `[batch, out]`.
 pub(crate) fn linear(weights: &Weights, name: &str, x: Tensor<2>) -> Tensor<2> {
-    let y = x.matmul(weights.get::<2>(&format!("{name}.weight")).transpose());
+    let w = weights.get::<2>(&format!("{name}.weight"));
+    let y = product(x, w.transpose());
     let bias = format!("{name}.bias");
     y + weights.get::<1>(&bias).unsqueeze()
 }

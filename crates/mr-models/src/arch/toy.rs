@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{Trace, at_least_one, linear, push_affine, uniform};
+use super::layers::{Trace, at_least_one, linear, product, push_affine, uniform};
 use super::{Definition, Pass};
 use crate::error::ModelError;
 use crate::hook::Hook;
@@ -111,15 +111,16 @@ impl Definition for Toy {
         let x = input.real();
         let batch = x.dims()[0];
         let w = weights.get::<2>("W");
-        let h = x
-            .reshape([batch, self.features])
-            .matmul(w.clone().transpose());
+        let h = product(x.reshape([batch, self.features]), w.clone().transpose());
         let h = trace.vector("hook_hidden", h);
         if self.classes > 0 {
             let logits = trace.vector("head.hook_out", linear(weights, "head", h));
             return logits.reshape([batch, 1, self.classes]);
         }
-        let pre = trace.vector("hook_pre", h.matmul(w) + weights.get::<1>("b").unsqueeze());
+        let pre = trace.vector(
+            "hook_pre",
+            product(h, w) + weights.get::<1>("b").unsqueeze(),
+        );
         let out = match self.activation {
             ToyActivation::Relu => relu(pre),
             ToyActivation::Linear => pre,
