@@ -26,7 +26,10 @@
 
 mod checkpoint;
 mod config;
+mod dictionary;
 mod error;
+#[cfg(test)]
+mod golden;
 mod history;
 mod loss;
 mod optimizer;
@@ -40,6 +43,7 @@ pub use config::{
     AdamW, Augmentation, CheckpointConfig, OptimizerConfig, Regularizer, ScheduleConfig,
     ScheduleKind, Sgd, TrainConfig, Validation, Vectors,
 };
+pub use dictionary::{Activations, DictionaryConfig, DictionaryStats, FittedDictionary, fit_tied};
 pub use error::TrainError;
 pub use history::{History, Judgement, MeanLoss};
 pub use loss::{Adversarial, InputGradient, LossConfig, Mix, Reconstruction, Trades};

@@ -23,6 +23,11 @@ impl Pools {
             .map_err(|error| TrainError::Threads(error.to_string()))
     }
 
+    /// Does one job on one thread.
+    pub(crate) fn alone<T: Send>(&self, job: impl FnOnce() -> T + Send) -> T {
+        self.0[0].install(job)
+    }
+
     /// Does jobs `0..jobs`, each on some thread, and gives their results in order.
     pub(crate) fn map<T: Send>(&self, jobs: usize, job: impl Fn(usize) -> T + Sync) -> Vec<T> {
         let results: Vec<Mutex<Option<T>>> = (0..jobs).map(|_| Mutex::new(None)).collect();
@@ -65,6 +70,8 @@ mod tests {
             let expected: Vec<(usize, usize)> = (0..7).map(|i| (i * i, 1)).collect();
             assert_eq!(squares, expected);
         }
+        let threads = Pools::new(3).unwrap().alone(rayon::current_num_threads);
+        assert_eq!(threads, 1);
         let none: Vec<()> = Pools::new(2).unwrap().map(0, |_| ());
         assert!(none.is_empty());
     }

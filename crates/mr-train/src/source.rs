@@ -12,6 +12,10 @@ use crate::random::{derived, generator};
 
 /// What a network is trained on.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value lives as long as a run and is moved once"
+)]
 pub enum TrainingData<'a> {
     /// Labelled examples, seen in a new order in each epoch.
     Examples(&'a Dataset),

@@ -263,6 +263,17 @@ mod tests {
     }
 
     #[test]
+    fn the_table_of_the_readme_is_read() {
+        let readme = include_str!("../../README.md");
+        let (_, from) = readme.split_once("```toml\n").unwrap();
+        let (text, _) = from.split_once("```").unwrap();
+        let table: toml::Table = toml::from_str(text).unwrap();
+        let config: TrainConfig = table["train"].clone().try_into().unwrap();
+        config.validate().unwrap();
+        assert_eq!(config.validation.unwrap().patience, Some(5));
+    }
+
+    #[test]
     fn unknown_keys_are_refused_at_every_depth() {
         for text in [
             "epoch = 3",

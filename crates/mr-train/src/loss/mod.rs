@@ -60,7 +60,7 @@ impl LossConfig {
     /// Checks that model and data have what the loss needs.
     pub(crate) fn fits(&self, spec: &ModelSpec, data: &TrainingData<'_>) -> Result<(), TrainError> {
         match self {
-            Self::Reconstruction(reconstruction) => return reconstruction.fits(spec, data),
+            Self::Reconstruction(_) => return reconstruction::fits(spec, data),
             Self::CrossEntropy | Self::InputGradient(_) => {}
             Self::Adversarial(adversarial) => adversarial.fits(spec)?,
             Self::Trades(trades) => trades.fits(spec)?,

@@ -33,23 +33,24 @@ impl Default for Reconstruction {
     }
 }
 
+/// Checks that the model gives as many values as an example has.
+pub(super) fn fits(spec: &ModelSpec, data: &TrainingData<'_>) -> Result<(), TrainError> {
+    let values: usize = data.shape().iter().product();
+    if values == spec.classes {
+        return Ok(());
+    }
+    Err(TrainError::Data(format!(
+        "the model gives {} values and cannot reconstruct the {values} of `{}`: the loss \
+         `reconstruction` is for autoencoders",
+        spec.classes,
+        data.name()
+    )))
+}
+
 impl Reconstruction {
     pub(super) fn validate(&self) -> Result<(), TrainError> {
         above_0("loss.importance_base", self.importance_base)?;
         at_least_0("loss.rho", self.rho)
-    }
-
-    pub(super) fn fits(&self, spec: &ModelSpec, data: &TrainingData<'_>) -> Result<(), TrainError> {
-        let values: usize = data.shape().iter().product();
-        if values == spec.classes {
-            return Ok(());
-        }
-        Err(TrainError::Data(format!(
-            "the model gives {} values and cannot reconstruct the {values} of `{}`: the loss \
-             `reconstruction` is for autoencoders",
-            spec.classes,
-            data.name()
-        )))
     }
 
     pub(super) fn value(&self, turn: &mut Turn<'_>) -> Result<(Tensor<1>, Cache), TrainError> {
@@ -94,5 +95,63 @@ impl Reconstruction {
         let scale = reach.reshape([1, 1]) / length(gradient).clamp_min(f32::MIN_POSITIVE);
         let scale = scale.reshape([clean.dims()[0], 1, 1, 1]);
         Ok(Input::Real(clean.clone() + gradient.clone() * scale))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use mr_models::{Architecture, Network, Toy, ToyActivation};
+
+    use super::*;
+    use crate::golden::descent;
+    use crate::loss::LossConfig;
+    use crate::source::Batch;
+
+    /// x' = W^T W x = 4 x, for x = (0.3, 0.4) and (1, 0).
+    fn loss(reconstruction: Reconstruction) -> f32 {
+        let device = Device::flex();
+        let toy = Toy {
+            features: 2,
+            hidden: 2,
+            activation: ToyActivation::Linear,
+            ..Toy::default()
+        };
+        let named = vec![
+            ("W".into(), vec![2, 2], vec![2., 0., 0., 2.]),
+            ("b".into(), vec![2], vec![0., 0.]),
+        ];
+        let network = Network::with_weights(Architecture::Toy(toy), named, &device).unwrap();
+        let x = Tensor::<1>::from_floats([0.3, 0.4, 1., 0.], &device);
+        let batch = Batch {
+            input: Input::Real(x.reshape([2, 2, 1, 1])),
+            labels: Labels::of_classes(&[0, 0], &device),
+            examples: vec![0, 1],
+        };
+        descent(&LossConfig::Reconstruction(reconstruction), &network, batch).0
+    }
+
+    #[test]
+    fn the_squared_error_is_weighted_by_importance() {
+        // Errors 3 x: 9 (0.09 + 0.16) = 2.25 and 9.
+        let plain = loss(Reconstruction::default());
+        assert!((plain - 5.625).abs() < 1e-5);
+        // 9 (0.09 + 0.16 / 2) = 1.53 and 9.
+        let weighted = loss(Reconstruction {
+            importance_base: 0.5,
+            rho: 0.0,
+        });
+        assert!((weighted - 5.265).abs() < 1e-5);
+    }
+
+    #[test]
+    fn the_worst_point_is_a_share_of_the_mean_length_away_along_the_gradient() {
+        // ||x - 4 (x + d)|| = 3 ||x|| + 4 ||d|| for d along x, the direction of the gradient. Lengths
+        // 0.5 and 1, mean 0.75, so d is 0.375 long: (1.5 + 1.5)^2 = 9 and (3 + 1.5)^2 = 20.25.
+        let worst = loss(Reconstruction {
+            importance_base: 1.0,
+            rho: 0.5,
+        });
+        assert!((worst - 14.625).abs() < 1e-4, "{worst}");
     }
 }

@@ -73,7 +73,12 @@ impl Trades {
         Ok((self.loss(&natural, &adversarial, &turn.batch.labels), cache))
     }
 
-    fn loss(&self, natural: &Tensor<3>, adversarial: &Tensor<3>, labels: &Labels) -> Tensor<1> {
+    pub(crate) fn loss(
+        &self,
+        natural: &Tensor<3>,
+        adversarial: &Tensor<3>,
+        labels: &Labels,
+    ) -> Tensor<1> {
         let divergence = kl_divergence(natural, adversarial).mean();
         cross_entropy(natural, &labels.truth).mean() + divergence * self.beta
     }

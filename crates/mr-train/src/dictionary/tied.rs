@@ -1,0 +1,324 @@
+//! The tied dictionary of effective features.
+
+use burn::tensor::{Device, Tensor};
+use mr_models::floats;
+use mr_sae::{Dictionary, Penalty, Reduction, Tied};
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+
+use super::Activations;
+use crate::config::{AdamW, OptimizerConfig};
+use crate::error::{TrainError, above_0, at_least_0};
+use crate::optimizer::Optimizer;
+use crate::pools::Pools;
+use crate::random::{derived, generator};
+
+/// Samples that a fitted dictionary codes at a time.
+const CHUNK: usize = 4096;
+
+/// How a tied dictionary is fitted (Bereska et al. 2025): Adam on
+/// `||x - x'||^2 + lambda |z|_1`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DictionaryConfig {
+    /// Seed of initial weights and order.
+    pub seed: u64,
+    /// Latents per channel.
+    pub expansion: usize,
+    /// Latents, instead of an expansion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latents: Option<usize>,
+    /// Weight of the l1 norm of codes.
+    pub lambda: f32,
+    /// How the terms of the loss are summed over channels and latents.
+    pub reduction: Reduction,
+    /// Learning rate.
+    pub lr: f64,
+    /// Samples per step.
+    pub batch_size: usize,
+    /// Steps. Too few leave latents on that a longer fit turns off, and effective features too many:
+    /// on the layers of small image nets their number settles between 5,000 and 10,000 steps.
+    pub steps: usize,
+}
+
+impl Default for DictionaryConfig {
+    fn default() -> Self {
+        let Penalty { lambda, reduction } = Penalty::default();
+        Self {
+            seed: 0,
+            expansion: 4,
+            latents: None,
+            lambda,
+            reduction,
+            lr: 1e-3,
+            batch_size: 128,
+            steps: 10_000,
+        }
+    }
+}
+
+impl DictionaryConfig {
+    fn validate(&self) -> Result<(), TrainError> {
+        for (what, value) in [
+            ("expansion", self.expansion),
+            ("latents", self.latents.unwrap_or(1)),
+            ("batch_size", self.batch_size),
+            ("steps", self.steps),
+        ] {
+            if value == 0 {
+                return Err(TrainError::setting(what, 0, "at least 1"));
+            }
+        }
+        above_0("lr", self.lr)?;
+        at_least_0("lambda", f64::from(self.lambda))
+    }
+}
+
+/// A dictionary and what it does with the samples that it was fitted to.
+#[derive(Debug, Clone)]
+pub struct FittedDictionary {
+    /// The dictionary.
+    pub dictionary: Tied,
+    /// What it does.
+    pub stats: DictionaryStats,
+}
+
+/// What a dictionary does with samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DictionaryStats {
+    /// Number of samples.
+    pub samples: usize,
+    /// Steps that it was fitted in.
+    pub steps: usize,
+    /// Mean loss of each twentieth of the steps.
+    pub losses: Vec<f32>,
+    /// Mean of `||x - x'||^2` over samples.
+    pub squared_error: f64,
+    /// Share of the samples' variance around their mean that is reconstructed; NaN where they do not
+    /// vary.
+    pub explained: f64,
+    /// Mean number of latents above 0 in a code.
+    pub l0: f64,
+    /// Mean of each latent over samples. The shares of their sum are the p of effective features.
+    pub activity: Vec<f64>,
+    /// Latents that no sample turns on.
+    pub dead: usize,
+}
+
+/// Fits a tied dictionary to samples, on one thread. The last samples of an epoch that fill no batch
+/// are not used in it.
+///
+/// # Errors
+/// [`TrainError::Setting`] for a setting outside its range, [`TrainError::Diverged`] at a loss that
+/// is not finite.
+pub fn fit_tied(
+    activations: &Activations,
+    config: &DictionaryConfig,
+    device: &Device,
+) -> Result<FittedDictionary, TrainError> {
+    config.validate()?;
+    // One thread's kernels sum in one order: the bits do not depend on the cores.
+    Pools::new(1)?.alone(|| {
+        let (dictionary, losses) = descend(activations, config, device)?;
+        let stats = judge(activations, &dictionary, losses, config.steps, device);
+        Ok(FittedDictionary { dictionary, stats })
+    })
+}
+
+fn descend(
+    activations: &Activations,
+    config: &DictionaryConfig,
+    device: &Device,
+) -> Result<(Tied, Vec<f32>), TrainError> {
+    let width = activations.width();
+    let latents = config.latents.unwrap_or(width * config.expansion);
+    let seed = derived(config.seed, "dictionary", 0);
+    let mut tied = Tied::init(width, latents, seed, device)?;
+    let penalty = Penalty {
+        lambda: config.lambda,
+        reduction: config.reduction,
+    };
+    let rule = OptimizerConfig::AdamW(AdamW {
+        lr: config.lr,
+        weight_decay: 0.0,
+        ..AdamW::default()
+    });
+    let mut optimizer = Optimizer::new(&rule, tied.weights());
+    let mut order: Vec<usize> = (0..activations.count()).collect();
+    let batch_size = config.batch_size.min(order.len());
+    let per_epoch = order.len() / batch_size;
+    let mut losses = Vec::with_capacity(config.steps);
+    for step in 0..config.steps {
+        let (epoch, first) = (step / per_epoch, step % per_epoch * batch_size);
+        if first == 0 {
+            order.shuffle(&mut generator(config.seed, "dictionary order", epoch, 0));
+        }
+        let x = activations.select(&order[first..first + batch_size], device);
+        let tracked = tied.with_weights(tied.weights().tracked());
+        let loss = tracked.loss(&x, &penalty);
+        losses.push(loss.clone().inner());
+        let mut gradients = loss.backward();
+        let gradients = tracked.weights().gradients(&mut gradients);
+        tied = tied.with_weights(optimizer.step(config.lr, tied.weights(), gradients));
+    }
+    let losses = floats(Tensor::cat(losses, 0));
+    if let Some(step) = losses.iter().position(|loss| !loss.is_finite()) {
+        let loss = losses[step];
+        return Err(TrainError::Diverged { step, loss });
+    }
+    let mean = |part: &[f32]| part.iter().sum::<f32>() / part.len() as f32;
+    let losses = losses.chunks(config.steps.div_ceil(20)).map(mean).collect();
+    Ok((tied, losses))
+}
+
+fn judge(
+    activations: &Activations,
+    dictionary: &Tied,
+    losses: Vec<f32>,
+    steps: usize,
+    device: &Device,
+) -> DictionaryStats {
+    let (count, width) = (activations.count(), activations.width());
+    let rows: Vec<usize> = (0..count).collect();
+    let mut activity = vec![0.0; dictionary.d_sae()];
+    let (mut squared_error, mut active) = (0.0, 0.0);
+    for rows in rows.chunks(CHUNK) {
+        let x = activations.select(rows, device);
+        let z = dictionary.encode(x.clone());
+        let error = floats((x - dictionary.decode(z.clone())).square().sum_dim(1));
+        squared_error += error.iter().map(|&e| f64::from(e)).sum::<f64>();
+        active += f64::from(floats(z.clone().greater_elem(0.0).float().sum())[0]);
+        for (sum, more) in activity.iter_mut().zip(floats(z.sum_dim(0))) {
+            *sum += f64::from(more);
+        }
+    }
+    let mut moments = vec![(0.0, 0.0); width];
+    for sample in activations.values().chunks_exact(width) {
+        for (moment, &value) in moments.iter_mut().zip(sample) {
+            moment.0 += f64::from(value);
+            moment.1 += f64::from(value) * f64::from(value);
+        }
+    }
+    let n = count as f64;
+    let variance: f64 = moments
+        .iter()
+        .map(|(sum, square)| square - sum * sum / n)
+        .sum();
+    for sum in &mut activity {
+        *sum /= n;
+    }
+    DictionaryStats {
+        samples: count,
+        steps,
+        losses,
+        squared_error: squared_error / n,
+        explained: if variance > 0.0 {
+            1.0 - squared_error / variance
+        } else {
+            f64::NAN
+        },
+        l0: active / n,
+        dead: activity.iter().filter(|&&mean| mean == 0.0).count(),
+        activity,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Five sparse features along the axes.
+    fn axes(count: usize) -> Activations {
+        let features = mr_models::data::SparseFeatures::new(5, 0.2, 0).unwrap();
+        Activations::new(features.batch(0, count), 5).unwrap()
+    }
+
+    fn effective(stats: &DictionaryStats) -> f64 {
+        let total: f64 = stats.activity.iter().sum();
+        let shares = stats.activity.iter().map(|mean| mean / total);
+        shares
+            .filter(|&p| p > 0.0)
+            .map(|p| -p * p.ln())
+            .sum::<f64>()
+            .exp()
+    }
+
+    #[test]
+    fn five_sparse_features_are_found_as_five() {
+        let config = DictionaryConfig {
+            latents: Some(40),
+            steps: 2000,
+            ..DictionaryConfig::default()
+        };
+        let fitted = fit_tied(&axes(10_000), &config, &Device::flex()).unwrap();
+        let stats = &fitted.stats;
+        assert_eq!((stats.samples, stats.steps), (10_000, 2000));
+        assert_eq!(fitted.dictionary.d_sae(), 40);
+        assert!(
+            stats.losses[19] < 0.5 * stats.losses[0],
+            "{:?}",
+            stats.losses
+        );
+        assert!(stats.explained > 0.9, "{}", stats.explained);
+        let found = effective(stats);
+        assert!((4.5..8.0).contains(&found), "{found}");
+    }
+
+    #[test]
+    fn a_heavy_penalty_kills_the_code() {
+        let config = DictionaryConfig {
+            lambda: 10.0,
+            steps: 500,
+            ..DictionaryConfig::default()
+        };
+        let stats = fit_tied(&axes(5000), &config, &Device::flex())
+            .unwrap()
+            .stats;
+        let code: f64 = stats.activity.iter().sum();
+        assert!(code < 0.01 && stats.explained < 0.01, "{stats:?}");
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_bits_in_any_pool() {
+        let samples = axes(600);
+        let fit = |seed| {
+            let config = DictionaryConfig {
+                seed,
+                steps: 20,
+                ..DictionaryConfig::default()
+            };
+            let fitted = fit_tied(&samples, &config, &Device::flex()).unwrap();
+            fitted.dictionary.weights().to_host()
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build();
+        assert_eq!(fit(0), pool.unwrap().install(|| fit(0)));
+        assert_ne!(fit(0), fit(1));
+    }
+
+    #[test]
+    fn activations_that_never_vary_have_nothing_to_explain() {
+        let zeros = Activations::new(vec![0.0; 300], 3).unwrap();
+        let config = DictionaryConfig {
+            steps: 5,
+            ..DictionaryConfig::default()
+        };
+        let stats = fit_tied(&zeros, &config, &Device::flex()).unwrap().stats;
+        assert!(stats.explained.is_nan());
+        assert_eq!((stats.squared_error, stats.l0, stats.dead), (0.0, 0.0, 12));
+    }
+
+    #[test]
+    fn settings_are_checked() {
+        let config = DictionaryConfig {
+            lambda: -1.0,
+            ..DictionaryConfig::default()
+        };
+        let error = fit_tied(&axes(10), &config, &Device::flex()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "lambda is -1, must be a finite number, at least 0"
+        );
+        let error = toml::from_str::<DictionaryConfig>("lamda = 1.0").unwrap_err();
+        assert!(error.to_string().contains("unknown field"));
+    }
+}
