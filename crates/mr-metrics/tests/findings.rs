@@ -35,12 +35,44 @@ fn toy(density: f64, activation: &str, seed: u64) -> ExperimentRecord {
 }
 
 fn all_runs(seeds: u64) -> Vec<ExperimentRecord> {
-    let mut records = Vec::new();
+    let mut records = others(seeds);
     for seed in 0..seeds {
         for density in [1.0, 0.5, 0.1] {
             records.push(toy(density, "relu", seed));
         }
         records.push(toy(0.1, "linear", seed));
+    }
+    records
+}
+
+/// Made-up dictionaries and adversarially trained toys, for the other two findings.
+fn others(seeds: u64) -> Vec<ExperimentRecord> {
+    let mut records = Vec::new();
+    for seed in 0..seeds {
+        let jitter = 0.01 * seed as f64;
+        for (lambda, density, fpd) in [(0.1, 1.0, 1.0), (0.1, 0.5, 1.8), (0.1, 0.1, 4.0)]
+            .into_iter()
+            .chain([(0.01, 0.5, 1.8), (0.01, 0.1, 4.0)])
+        {
+            let config = json!({"lambda": lambda, "density": density});
+            let kind = RecordKind::Measure;
+            let mut record = ExperimentRecord::new(kind, "dictionary", config, seed, "flex");
+            record.number("fpd", fpd + jitter);
+            record.number("effective_features_w", 5.0 * fpd);
+            let inflation = if lambda < 0.1 { 2.0 } else { 1.0 };
+            record.number("effective_features", inflation * (5.0 * fpd + jitter));
+            records.push(record);
+        }
+        for (rho, fpd) in [(0.0, 6.0), (0.3, 2.5), (0.8, 1.1)] {
+            let config = json!({"rho": rho});
+            let kind = RecordKind::Train;
+            let mut record = ExperimentRecord::new(kind, "toy-adversarial", config, seed, "flex");
+            record.number("fpd", fpd + jitter);
+            record.number("effective_features_w_per_dimension", 2.5 + jitter);
+            record.number("clean_accuracy", 0.98 - 0.05 * rho);
+            record.number("robust_accuracy", 0.2 + 0.6 * rho);
+            records.push(record);
+        }
     }
     records
 }
@@ -83,6 +115,14 @@ fn findings_that_hold_are_replicated_and_say_what_was_seen() {
         "{}",
         dense.sentence
     );
+
+    let twins = &verdicts.verdicts[3];
+    let matched = &twins.controls[0];
+    assert!(
+        (matched.observed.unwrap().value + 0.04).abs() < 1e-9,
+        "{twins}"
+    );
+    assert!(matched.sentence.contains("clean_accuracy"), "{twins}");
 
     let vulnerability = &verdicts.verdicts[1];
     let raw = vulnerability
@@ -162,7 +202,7 @@ fn a_failed_control_makes_a_finding_invalid() {
 #[test]
 fn missing_records_and_metrics_make_a_finding_invalid_with_the_reason() {
     let none = evaluate(&[]);
-    assert_eq!(none.count(Status::Invalid), 2);
+    assert_eq!(none.count(Status::Invalid), 4);
     assert_eq!(none.verdicts[0].checks[0].sentence, "no record was given");
 
     let mut records = all_runs(5);
@@ -177,7 +217,8 @@ fn missing_records_and_metrics_make_a_finding_invalid_with_the_reason() {
 
     // One run without its number must not be left out in silence.
     let mut records = all_runs(5);
-    records[0].number("fpd", f64::NAN);
+    let first = records.iter_mut().find(|r| r.name == "toy-relu-1-0");
+    first.unwrap().number("fpd", f64::NAN);
     let phases = &evaluate(&records).verdicts[0];
     assert_eq!(phases.checks[0].result, OutcomeResult::Missing);
     let sentence = &phases.checks[0].sentence;

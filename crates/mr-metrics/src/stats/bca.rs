@@ -72,6 +72,18 @@ pub fn bca(
     )
 }
 
+/// The BCa interval of the mean.
+///
+/// # Errors
+/// As [`bca`].
+pub fn bca_mean(values: &[f64], bootstrap: Bootstrap) -> Result<Interval, MetricError> {
+    bca(
+        values,
+        |values| values.iter().sum::<f64>() / values.len() as f64,
+        bootstrap,
+    )
+}
+
 /// The BCa interval of a statistic of several independent groups of units, which are resampled
 /// within each group: `statistic` gets for each group the indices that were drawn.
 ///

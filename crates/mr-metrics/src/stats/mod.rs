@@ -8,7 +8,7 @@ mod holm;
 mod permutation;
 mod wilson;
 
-pub use bca::{Bootstrap, bca, bca_over};
+pub use bca::{Bootstrap, bca, bca_mean, bca_over};
 pub use centre::{mean, median, quantile};
 pub use clopper_pearson::clopper_pearson;
 pub use correlation::{pearson, ranks, spearman};
