@@ -10,6 +10,9 @@ use clap::{ArgAction, Args};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
+use crate::interrupt;
+use crate::progress::Bar;
+
 /// How much is said on stderr.
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Output")]
@@ -111,6 +114,11 @@ impl Console {
         self.note(format!("warning: {line}"));
     }
 
+    /// A progress bar for work of so many parts.
+    pub(crate) fn bar(&self, what: &str, total: usize) -> Bar {
+        Bar::new(what, total, self.quiet)
+    }
+
     fn err(&self, text: &str) {
         // There is no better place to report that stderr is closed.
         let _ = io::stderr().lock().write_all(text.as_bytes());
@@ -132,7 +140,7 @@ impl Console {
         match outcome {
             Ok(Outcome::Done) => ExitCode::SUCCESS,
             Ok(Outcome::CheckFailed) => ExitCode::from(1),
-            Ok(Outcome::Interrupted) => ExitCode::from(130),
+            Ok(Outcome::Interrupted) => ExitCode::from(interrupt::EXIT_CODE),
             Err(error) => {
                 self.err(&format!("error: {}\n", one_line(&error)));
                 ExitCode::from(2)

@@ -6,7 +6,16 @@
 
 mod command;
 mod console;
+mod device;
+mod interrupt;
+mod layout;
+mod measure;
+mod output;
+mod preset;
+mod progress;
 mod report;
+mod settings;
+mod subject;
 
 use std::process::ExitCode;
 

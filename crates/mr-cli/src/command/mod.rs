@@ -1,6 +1,13 @@
 //! The commands, each one file.
 
+mod attack;
+mod completions;
+mod data;
+mod devices;
+mod eval;
+mod models;
 mod report;
+mod train;
 mod verify;
 
 use anyhow::Result;
@@ -8,18 +15,41 @@ use clap::Subcommand;
 
 use crate::console::{Console, Outcome};
 
+/// Confidence level of every interval over examples.
+const LEVEL: f64 = 0.95;
+
 /// What `mr` can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Train(Box<train::Arguments>),
+    Eval(Box<eval::Arguments>),
+    Attack(Box<attack::Arguments>),
     Verify(verify::Arguments),
     Report(report::Arguments),
+    Data(data::Arguments),
+    Models(models::Arguments),
+    Devices(devices::Arguments),
+    Completions(completions::Arguments),
 }
 
 impl Command {
     pub(crate) fn run(self, console: &Console) -> Result<Outcome> {
         match self {
+            Self::Train(arguments) => train::run(&arguments, console),
+            Self::Eval(arguments) => eval::run(&arguments, console),
+            Self::Attack(arguments) => attack::run(&arguments, console),
             Self::Verify(arguments) => verify::run(arguments, console),
             Self::Report(arguments) => report::run(arguments, console),
+            Self::Data(arguments) => data::run(arguments, console),
+            Self::Models(arguments) => models::run(&arguments, console),
+            Self::Devices(arguments) => devices::run(&arguments, console),
+            Self::Completions(arguments) => completions::run(&arguments, console),
         }
     }
+}
+
+/// Says that nothing was kept of what Ctrl-C stopped.
+fn interrupted(console: &Console) -> Outcome {
+    console.note("stopped; nothing is written");
+    Outcome::Interrupted
 }

@@ -1,0 +1,216 @@
+//! What came out of an attack, for records, programs and people.
+
+use anyhow::Result;
+use mr_attacks::{AttackConfig, Evaluation, Goal, ThreatModel};
+use mr_metrics::stats::{median, wilson};
+use mr_metrics::{ExperimentRecord, Interval, Number, Series, Short};
+use mr_models::data::Dataset;
+use serde_json::{Value, json};
+
+use crate::command::LEVEL;
+use crate::layout::{Listing, Percent, plural};
+use crate::settings::Settings;
+use crate::subject::{Subject, json};
+
+pub(super) struct Attacked<'a> {
+    pub(super) subject: &'a Subject,
+    pub(super) data: &'a Dataset,
+    pub(super) threat: &'a ThreatModel,
+    pub(super) goal: &'a Goal,
+    pub(super) settings: &'a Settings,
+    pub(super) device: &'a str,
+    pub(super) main: &'a Evaluation,
+    /// By epsilon, in rising order.
+    pub(super) curve: &'a [(f64, Evaluation)],
+    pub(super) seconds: f64,
+}
+
+fn share(mask: &[bool]) -> Result<Interval> {
+    let count = mask.iter().filter(|&&set| set).count();
+    Ok(wilson(count, mask.len(), LEVEL)?)
+}
+
+impl Attacked<'_> {
+    fn clean(&self) -> Result<Interval> {
+        share(&self.main.clean_mask())
+    }
+
+    fn robust(&self) -> Result<Interval> {
+        share(&self.main.robust_mask())
+    }
+
+    /// Share of the examples which are right when clean that were broken.
+    fn success(&self) -> Result<Option<Interval>> {
+        let right = self.main.examples.iter().filter(|e| e.clean == e.label);
+        let broken: Vec<bool> = right.map(|e| e.success).collect();
+        if broken.is_empty() {
+            return Ok(None);
+        }
+        share(&broken).map(Some)
+    }
+
+    /// Median distance of the adversarial examples that were found.
+    fn distance(&self) -> Option<f64> {
+        let found = self.main.examples.iter().filter(|e| e.attack.is_some());
+        let found: Vec<f64> = found.filter_map(|e| e.distance).map(f64::from).collect();
+        median(&found).ok()
+    }
+
+    fn points(&self) -> Result<Vec<(f64, Interval)>> {
+        let points = self.curve.iter();
+        points
+            .map(|(epsilon, found)| Ok((*epsilon, share(&found.robust_mask())?)))
+            .collect()
+    }
+
+    /// The attacks by name, `pgd+fgsm` if there are several.
+    fn attacks(&self) -> String {
+        let names = self.settings.attack.iter().map(AttackConfig::attack);
+        names
+            .map(mr_attacks::Attack::name)
+            .collect::<Vec<_>>()
+            .join("+")
+    }
+
+    /// Puts the results into a record.
+    pub(super) fn fill(&self, record: &mut ExperimentRecord) -> Result<()> {
+        record.number("clean_accuracy", self.clean()?);
+        record.number("robust_accuracy", self.robust()?);
+        let success = self.success()?.map_or_else(Number::default, Number::from);
+        record.number("success_rate", success);
+        let distance = Number {
+            value: self.distance(),
+            ..Number::default()
+        };
+        record.number(
+            "median_distance",
+            distance.with_unit(self.threat.norm.to_string()),
+        );
+        let counts = self.main.counts;
+        record.number("forwards", counts.forwards as f64);
+        record.number("backwards", counts.backwards as f64);
+        let points = self.points()?;
+        if !points.is_empty() {
+            let label = format!("epsilon ({})", self.threat.norm);
+            record.curve("security_curve", Series::of_intervals(label, &points))?;
+        }
+        for pair in points.windows(2) {
+            if pair[1].1.value > pair[0].1.value {
+                record.warnings.push(format!(
+                    "robust accuracy rises from {} at epsilon {} to {} at {}: the attack failed at \
+                     the larger one",
+                    Short(pair[0].1.value),
+                    pair[0].0,
+                    Short(pair[1].1.value),
+                    pair[1].0
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The results for a program.
+    pub(super) fn object(&self, per_example: bool) -> Result<Value> {
+        let (clean, robust, success) = (self.clean()?, self.robust()?, self.success()?);
+        let counts = self.main.counts;
+        let mut object = json!({
+            "n": self.data.len(),
+            "clean_accuracy": clean.value,
+            "clean_interval": clean.ends(),
+            "robust_accuracy": robust.value,
+            "robust_interval": robust.ends(),
+            "success_rate": success.map(|success| success.value),
+            "success_interval": success.and_then(|success| success.ends()),
+            "median_distance": self.distance(),
+            "level": LEVEL,
+            "norm": self.threat.norm,
+            "epsilon": json(&self.threat.epsilon)?,
+            "place": self.threat.place,
+            "goal": self.goal.name(),
+            "attack": self.attacks(),
+            "attacks": json(&self.settings.attack)?,
+            "data": self.data.name(),
+            "model": self.subject.path,
+            "seed": self.settings.evaluation.seed,
+            "device": self.device,
+            "forwards": counts.forwards,
+            "backwards": counts.backwards,
+            "seconds": self.seconds,
+        });
+        let points = self.points()?;
+        if !points.is_empty() {
+            let points = points.iter().map(|(epsilon, robust)| {
+                json!({
+                    "epsilon": epsilon,
+                    "robust_accuracy": robust.value,
+                    "robust_interval": robust.ends(),
+                })
+            });
+            object["curve"] = points.collect();
+        }
+        if per_example {
+            object["examples"] = json(&self.main.examples)?;
+        }
+        if let Some(out) = &self.settings.out {
+            object["out"] = json!(out);
+        }
+        Ok(object)
+    }
+
+    /// The results for a person.
+    pub(super) fn listing(&self) -> Result<Listing> {
+        let mut listing = Listing::new(format!(
+            "{} on {} ({}), {} {} at the {}, {}, {}",
+            self.subject.path,
+            self.data.name(),
+            plural(self.data.len(), "example"),
+            self.threat.norm,
+            self.threat.epsilon,
+            self.threat.place,
+            self.attacks(),
+            self.goal.name(),
+        ));
+        listing.line("clean accuracy", Percent(self.clean()?));
+        listing.line("robust accuracy", Percent(self.robust()?));
+        if let Some(success) = self.success()? {
+            listing.line("success rate", Percent(success));
+        }
+        if let Some(distance) = self.distance() {
+            listing.line("median distance", Short(distance));
+        }
+        for (epsilon, robust) in self.points()? {
+            listing.line(format!("robust at {epsilon}"), Percent(robust));
+        }
+        let counts = self.main.counts;
+        let passes = format!("{} forward, {} backward", counts.forwards, counts.backwards);
+        listing.line("passes", passes);
+        listing.line("time", format!("{:.1} s", self.seconds));
+        Ok(listing)
+    }
+
+    /// What became of each example, for a person.
+    pub(super) fn examples(&self) -> Listing {
+        let mut listing = Listing::new("");
+        let headings = [
+            "index",
+            "label",
+            "clean",
+            "adversarial",
+            "success",
+            "distance",
+        ];
+        listing.row(headings.map(String::from));
+        for one in &self.main.examples {
+            listing.row([
+                one.index.to_string(),
+                one.label.to_string(),
+                one.clean.to_string(),
+                one.adversarial.to_string(),
+                one.success.to_string(),
+                one.distance
+                    .map_or("-".into(), |d| Short(f64::from(d)).to_string()),
+            ]);
+        }
+        listing
+    }
+}

@@ -1,0 +1,5 @@
+//! What `mr measure` measures.
+
+mod config;
+
+pub(crate) use config::MeasureConfig;

@@ -1,0 +1,168 @@
+//! The network that a command looks at, and what is known of how it was made.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+use clap::Args;
+use mr_models::data::{DataCache, Dataset};
+use mr_models::{Architecture, InputKind, Model, ModelError, ModelSpec, Network, Saved};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::device::{self, Opened};
+use crate::preset;
+use crate::settings::Layers;
+
+/// Name of the weights in a folder that `mr train` made.
+pub(crate) const MODEL_FILE: &str = "model.safetensors";
+
+/// Flags that pick a network.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelFlags {
+    /// Weights as safetensors, or a folder that `mr train` made
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) model: PathBuf,
+    /// What bare PyTorch-named weights are the weights of; see `mr models`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) arch: Option<String>,
+}
+
+/// A network with its story.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    pub(crate) network: Network,
+    /// What a record says under `config.trained`: name, seed, model, data, train, as far as known.
+    pub(crate) trained: Map<String, Value>,
+    /// The path as it was given.
+    pub(crate) path: String,
+}
+
+impl Subject {
+    /// Loads the network that the flags name, and puts what it was trained on and its seed beneath
+    /// the settings.
+    pub(crate) fn open(flags: &ModelFlags, layers: &mut Layers) -> Result<(Self, Opened)> {
+        let device = device::open(layers.text("device"))?;
+        let table: Option<Architecture> = match layers.get("model") {
+            Some(_) => Some(layers.section("model")?),
+            None => None,
+        };
+        let path = locate(&flags.model)?;
+        let saved = load(&path, flags.arch.as_deref(), table.as_ref(), &device.device)?;
+        let mut trained = saved.about;
+        trained.insert("model".into(), json(saved.network.architecture())?);
+        beneath(&trained, layers);
+        let subject = Self {
+            network: saved.network,
+            trained,
+            path: flags.model.display().to_string(),
+        };
+        Ok((subject, device))
+    }
+
+    /// Whether it reconstructs its input instead of classifying it.
+    pub(crate) fn is_autoencoder(&self) -> bool {
+        matches!(self.network.architecture(), Architecture::Toy(toy) if toy.classes == 0)
+    }
+
+    /// Checks that the network takes these examples and knows their classes.
+    pub(crate) fn takes(&self, data: &Dataset) -> Result<()> {
+        let spec = self.network.spec();
+        takes(spec, data.name(), data.shape())?;
+        if self.is_autoencoder() {
+            return Ok(());
+        }
+        match data.labels().iter().find(|&&label| label >= spec.classes) {
+            None => Ok(()),
+            Some(label) => bail!(
+                "`{}` has class {label}, the model knows {} classes",
+                data.name(),
+                spec.classes
+            ),
+        }
+    }
+}
+
+/// Checks that a model takes examples of this shape.
+pub(crate) fn takes(spec: &ModelSpec, name: &str, shape: [usize; 3]) -> Result<()> {
+    match spec.input {
+        InputKind::Real { shape: taken } if taken == shape => Ok(()),
+        InputKind::Real { shape: taken } => bail!(
+            "`{name}` has examples of {shape:?} (channel, height, width), the model takes {taken:?}"
+        ),
+        InputKind::Tokens { .. } => bail!("`{name}` holds real values, the model takes tokens"),
+    }
+}
+
+/// The file of weights: itself, in a folder of `mr train`, or among fetched models.
+pub(crate) fn locate(path: &Path) -> Result<PathBuf> {
+    if path.is_dir() {
+        let file = path.join(MODEL_FILE);
+        if !file.is_file() {
+            bail!("{}: no {MODEL_FILE} in this folder", path.display());
+        }
+        return Ok(file);
+    }
+    if !path.exists() && path.is_relative() {
+        let fetched = DataCache::platform()?.root().join(path);
+        if fetched.is_file() {
+            return Ok(fetched);
+        }
+    }
+    Ok(path.into())
+}
+
+/// Loads weights; those that do not say what they are need a preset or a `[model]` table.
+pub(crate) fn load(
+    path: &Path,
+    arch: Option<&str>,
+    table: Option<&Architecture>,
+    device: &Device,
+) -> Result<Saved> {
+    if let Some(arch) = arch {
+        return Ok(mr_models::load(path, Some(&preset::named(arch)?), device)?);
+    }
+    match mr_models::load(path, None, device) {
+        Err(ModelError::Format { reason, .. }) if reason.starts_with("bare weights") => match table
+        {
+            Some(table) => Ok(mr_models::load(path, Some(table), device)?),
+            None => bail!(
+                "{}: bare weights that do not say their architecture: name it with --arch \
+                     ({}) or a [model] table",
+                path.display(),
+                preset::names().collect::<Vec<_>>().join(", ")
+            ),
+        },
+        loaded => Ok(loaded?),
+    }
+}
+
+/// Puts what a network was trained on, and its seed, beneath the settings of a run on it.
+fn beneath(trained: &Map<String, Value>, layers: &mut Layers) {
+    if let Some(seed) = trained.get("seed").and_then(Value::as_i64) {
+        layers.beneath("seed", seed);
+    }
+    let Some(Value::Object(data)) = trained.get("data") else {
+        return;
+    };
+    let name = data.get("name").and_then(Value::as_str);
+    let asked = layers.text("data.name");
+    if asked.is_some() && asked != name {
+        return;
+    }
+    for (key, value) in data {
+        // How much of the training data was used says nothing of what is looked at now.
+        if key != "limit"
+            && let Ok(value) = toml::Value::try_from(value)
+        {
+            layers.beneath(&format!("data.{key}"), value);
+        }
+    }
+}
+
+/// A configuration as JSON with its numbers as they are written: 0.1, not the nearest f32.
+pub(crate) fn json(config: &impl Serialize) -> Result<Value> {
+    let text = serde_json::to_string(config).context("a configuration is not JSON")?;
+    Ok(serde_json::from_str(&text)?)
+}
