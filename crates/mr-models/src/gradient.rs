@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Gradients, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ModelError;
@@ -174,21 +174,13 @@ pub fn value_and_grad_at(
     let logits = model.run(&tracked, &mut hook);
     let values = objective.value(&logits, &hook.cache, labels);
     let plain_values = off_graph(values.clone());
-    let mut gradients = values.sum().backward();
-    let input = leaf.map(|leaf| {
-        leaf.grad_remove(&mut gradients)
-            .unwrap_or_else(|| off_graph(leaf.zeros_like()))
-    });
+    // An edit may have cut every place off: then nothing depends on them, and gradients are 0.
+    let mut gradients = values.is_tracked().then(|| values.sum().backward());
+    let input = leaf.map(|leaf| gradient_of(&leaf, gradients.as_mut()));
     let sites = hook
         .leaves
         .into_iter()
-        .map(|(name, leaf)| {
-            let gradient = leaf.grad_remove(&mut gradients);
-            (
-                name,
-                gradient.unwrap_or_else(|| off_graph(leaf.zeros_like())),
-            )
-        })
+        .map(|(name, leaf)| (name, gradient_of(&leaf, gradients.as_mut())))
         .collect();
     Ok(ValueAndGrad {
         values: plain_values,
@@ -196,6 +188,12 @@ pub fn value_and_grad_at(
         input,
         sites,
     })
+}
+
+fn gradient_of<const D: usize>(leaf: &Tensor<D>, gradients: Option<&mut Gradients>) -> Tensor<D> {
+    gradients
+        .and_then(|gradients| leaf.grad_remove(gradients))
+        .unwrap_or_else(|| off_graph(leaf.zeros_like()))
 }
 
 fn off_graph<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {

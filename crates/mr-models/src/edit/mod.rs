@@ -22,7 +22,6 @@ pub struct Edit {
     #[serde(default)]
     pub region: Region,
     /// What is done there.
-    #[serde(flatten)]
     pub rewrite: Rewrite,
 }
 

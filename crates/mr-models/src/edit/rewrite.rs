@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// A rewrite of a part `[batch, position, channel]`. Values are row-major `[position, channel]`
 /// over the edited region, or one per channel where that is what is said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "rewrite", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Rewrite {
     /// Zero ablation.

@@ -1,0 +1,10 @@
+//! Laws of the whole workspace, each module one idea.
+
+mod edits;
+mod evaluation;
+mod files;
+mod golden;
+mod gradients;
+mod hooks;
+mod nets;
+mod threats;
