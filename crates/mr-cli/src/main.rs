@@ -24,6 +24,11 @@ use clap::Parser;
 use command::Command;
 use console::{Console, Verbosity};
 
+/// Tensors come and go at every step: the system's allocator hands their pages back and forth to the
+/// kernel, which costs small models as much as their arithmetic.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Mechanistic interpretability and adversarial robustness of neural networks.
 #[derive(Debug, Parser)]
 #[command(
