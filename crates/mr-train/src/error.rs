@@ -54,11 +54,8 @@ pub enum TrainError {
         /// Every setting that differs, with both values.
         differences: String,
     },
-    /// A checkpoint cannot be written; the one before it is still whole.
-    #[error(
-        "cannot write a checkpoint: {0}; the run so far is lost but for an earlier checkpoint, which \
-         is whole"
-    )]
+    /// A checkpoint cannot be written; the one before it, if there is one, is still whole.
+    #[error("cannot write a checkpoint: {0}; what was written before is whole")]
     Write(ModelError),
     /// Threads could not be had from the system.
     #[error("no worker threads: {0}")]

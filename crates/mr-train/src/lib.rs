@@ -36,6 +36,7 @@ mod optimizer;
 mod pools;
 mod random;
 mod source;
+mod step;
 mod trainer;
 
 pub use checkpoint::CHECKPOINT;

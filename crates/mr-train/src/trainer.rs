@@ -14,11 +14,10 @@ use crate::checkpoint::{Best, CHECKPOINT, Checkpoint};
 use crate::config::{TrainConfig, Validation};
 use crate::error::TrainError;
 use crate::history::{History, Judgement, MeanLoss};
-use crate::loss::Turn;
 use crate::optimizer::Optimizer;
 use crate::pools::Pools;
-use crate::random::{derived, generator};
 use crate::source::{Checksum, Source, TrainingData};
+use crate::step::Step;
 
 /// About how many mean losses a history holds.
 const RECORDS: usize = 200;
@@ -58,7 +57,7 @@ pub struct TrainProgress<'a> {
     pub epoch: usize,
     /// Learning rate of the last step.
     pub learning_rate: f64,
-    /// The last mean loss and the last judgement are at the ends of it.
+    /// Losses and judgements so far, the latest at the ends.
     pub history: &'a History,
 }
 
@@ -84,14 +83,6 @@ pub struct Trained {
     pub ending: Ending,
     /// What was seen on the way.
     pub history: History,
-}
-
-/// What one shard gives to a step.
-struct Part {
-    loss: Tensor<1>,
-    gradients: Vec<Option<Tensor<1>>>,
-    /// Running statistics by entry, weighted by the shard's share of the batch.
-    statistics: Vec<Option<Tensor<1>>>,
 }
 
 impl<'a> Trainer<'a> {
@@ -252,18 +243,14 @@ impl<'a> Trainer<'a> {
     /// One step down the loss; gives its learning rate.
     fn descend(&mut self) -> Result<f64, TrainError> {
         self.source.prepare(self.step);
-        let shards = self.config.shards.min(self.source.batch_size());
-        let this = &*self;
-        let parts = self.pools.map(shards, |shard| this.part(shard, shards));
-        let mut total: Option<Part> = None;
-        for part in parts {
-            let part = part?;
-            total = Some(match total {
-                None => part,
-                Some(total) => total.plus(part),
-            });
-        }
-        let total = total.expect("there is at least one shard");
+        let step = Step {
+            config: &self.config,
+            network: &self.network,
+            source: &self.source,
+            sites: &self.sites,
+            number: self.step,
+        };
+        let total = step.descent(&self.pools)?;
         let share = self.config.schedule.share(self.step, self.steps);
         let lr = self.config.optimizer.lr() * share;
         let mut weights = self
@@ -279,60 +266,6 @@ impl<'a> Trainer<'a> {
         self.unread.push(total.loss);
         self.step += 1;
         Ok(lr)
-    }
-
-    /// Loss, gradients and statistics of one shard of a step.
-    fn part(&self, shard: usize, shards: usize) -> Result<Part, TrainError> {
-        let size = self.source.batch_size();
-        let range = size * shard / shards..size * (shard + 1) / shards;
-        let share = range.len() as f64 / size as f64;
-        let seed = self.config.seed;
-        let tracked = self.network.tracked();
-        let mut turn = Turn {
-            network: &self.network,
-            tracked: &tracked,
-            batch: self.source.draw(self.step, range, &self.network.device()),
-            batch_size: size,
-            seed: derived(seed, "attack", self.step),
-            sites: &self.sites,
-            dropout: generator(seed, "dropout", self.step, shard as u64),
-            first: None,
-        };
-        let (mut loss, cache) = self.config.loss.value(&mut turn)?;
-        for regularizer in &self.config.regularizers {
-            if let Some(more) = regularizer.on_activations(&cache) {
-                loss = loss + more;
-            }
-        }
-        loss = loss * share;
-        if shard == 0 {
-            for regularizer in &self.config.regularizers {
-                if let Some(more) = regularizer.on_weights(tracked.weights()) {
-                    loss = loss + more;
-                }
-            }
-        }
-        let statistics = self.statistics(turn, share);
-        let value = loss.clone().inner();
-        let mut gradients = loss.backward();
-        Ok(Part {
-            loss: value,
-            gradients: tracked.weights().gradients(&mut gradients),
-            statistics,
-        })
-    }
-
-    fn statistics(&self, turn: Turn<'_>, share: f64) -> Vec<Option<Tensor<1>>> {
-        let entries = self.network.weights().entries();
-        let Some(mut pass) = turn.first.filter(|_| entries.iter().any(|e| !e.trainable)) else {
-            return vec![None; entries.len()];
-        };
-        let mut after = self.network.clone();
-        after.absorb(&mut pass);
-        let after = after.weights().entries().iter();
-        after
-            .map(|entry| (!entry.trainable).then(|| entry.values.clone() * share))
-            .collect()
     }
 
     /// Reads the losses that are still on the device.
@@ -435,26 +368,6 @@ impl<'a> Trainer<'a> {
             recent: self.recent.clone(),
         };
         checkpoint.write(&self.run, &path)
-    }
-}
-
-impl Part {
-    /// Adds another shard's part; always in the order of the shards, as sums of floats round.
-    fn plus(self, other: Self) -> Self {
-        fn sum(a: Vec<Option<Tensor<1>>>, b: Vec<Option<Tensor<1>>>) -> Vec<Option<Tensor<1>>> {
-            a.into_iter()
-                .zip(b)
-                .map(|pair| match pair {
-                    (Some(a), Some(b)) => Some(a + b),
-                    (a, b) => a.or(b),
-                })
-                .collect()
-        }
-        Self {
-            loss: self.loss + other.loss,
-            gradients: sum(self.gradients, other.gradients),
-            statistics: sum(self.statistics, other.statistics),
-        }
     }
 }
 

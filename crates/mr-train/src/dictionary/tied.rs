@@ -37,7 +37,9 @@ pub struct DictionaryConfig {
     /// Samples per step.
     pub batch_size: usize,
     /// Steps. Too few leave latents on that a longer fit turns off, and effective features too many:
-    /// on the layers of small image nets their number settles between 5,000 and 10,000 steps.
+    /// on layers of small image nets their number settles between 5,000 and 10,000 steps. A weak
+    /// penalty takes longer: on toy models 1,500 steps are enough at lambda 0.1, but at 0.01 they
+    /// leave twice as many as 10,000 do.
     pub steps: usize,
 }
 
