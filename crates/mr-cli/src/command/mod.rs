@@ -5,6 +5,7 @@ mod completions;
 mod data;
 mod devices;
 mod eval;
+mod measure;
 mod models;
 mod report;
 mod train;
@@ -16,7 +17,7 @@ use clap::Subcommand;
 use crate::console::{Console, Outcome};
 
 /// Confidence level of every interval over examples.
-const LEVEL: f64 = 0.95;
+pub(crate) const LEVEL: f64 = 0.95;
 
 /// What `mr` can do.
 #[derive(Debug, Subcommand)]
@@ -24,6 +25,7 @@ pub(crate) enum Command {
     Train(Box<train::Arguments>),
     Eval(Box<eval::Arguments>),
     Attack(Box<attack::Arguments>),
+    Measure(Box<measure::Arguments>),
     Verify(verify::Arguments),
     Report(report::Arguments),
     Data(data::Arguments),
@@ -38,6 +40,7 @@ impl Command {
             Self::Train(arguments) => train::run(&arguments, console),
             Self::Eval(arguments) => eval::run(&arguments, console),
             Self::Attack(arguments) => attack::run(&arguments, console),
+            Self::Measure(arguments) => measure::run(&arguments, console),
             Self::Verify(arguments) => verify::run(arguments, console),
             Self::Report(arguments) => report::run(arguments, console),
             Self::Data(arguments) => data::run(arguments, console),

@@ -12,16 +12,17 @@ use super::blame;
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
     root: Table,
-    file: Option<PathBuf>,
+    /// The files, and what each holds.
+    files: Vec<(PathBuf, Table)>,
     /// Paths that flags set, and which flag.
     flags: Vec<(String, String)>,
 }
 
 impl Layers {
-    /// The settings of a file.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
+    /// Puts the settings of a file over those so far.
+    pub(crate) fn read(&mut self, path: &Path) -> Result<()> {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let mut root: Table = toml::from_str(&text).map_err(|error| {
+        let mut table: Table = toml::from_str(&text).map_err(|error| {
             let line = error
                 .span()
                 .map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
@@ -29,14 +30,12 @@ impl Layers {
             anyhow!("{}: {at}{}", path.display(), error.message())
         })?;
         // `[attack]` is a list of one.
-        if let Some(attack @ Value::Table(_)) = root.get_mut("attack") {
+        if let Some(attack @ Value::Table(_)) = table.get_mut("attack") {
             *attack = Value::Array(vec![attack.clone()]);
         }
-        Ok(Self {
-            root,
-            file: Some(path.into()),
-            flags: Vec::new(),
-        })
+        merge(&mut self.root, table.clone());
+        self.files.push((path.into(), table));
+        Ok(())
     }
 
     /// Applies `--set KEY=VALUE`: a TOML value, or else a bare text.
@@ -76,18 +75,7 @@ impl Layers {
 
     /// What is set at a path.
     pub(crate) fn get(&self, path: &str) -> Option<&Value> {
-        let mut keys = path.split('.');
-        let mut at = self.root.get(keys.next()?)?;
-        for key in keys {
-            at = match at {
-                Value::Array(list) if key.parse::<usize>().is_err() && list.len() == 1 => {
-                    list[0].get(key)?
-                }
-                Value::Array(list) => list.get(key.parse::<usize>().ok()?)?,
-                other => other.get(key)?,
-            };
-        }
-        Some(at)
+        at(&self.root, path)
     }
 
     /// What is set at a path, as text.
@@ -161,10 +149,52 @@ impl Layers {
                 || key.starts_with(&format!("{set}."))
                 || set.starts_with(&format!("{key}."))
         });
-        match (flag, &self.file) {
+        // A key that is not there is missing from the file that has the most of its path.
+        let depth = |table: &Table| {
+            let ends = key
+                .match_indices('.')
+                .map(|(end, _)| end)
+                .chain([key.len()]);
+            ends.filter(|&end| at(table, &key[..end]).is_some()).count()
+        };
+        let file = self.files.iter().max_by_key(|(_, table)| depth(table));
+        match (flag, file) {
             (Some((_, flag)), _) => anyhow!("{flag}: {text}"),
-            (None, Some(file)) => anyhow!("{}: {text}", file.display()),
+            (None, Some((file, _))) => anyhow!("{}: {text}", file.display()),
             (None, None) => anyhow!("{text}"),
+        }
+    }
+}
+
+/// What stands at a dotted path. A number steps into a list; a list of one needs none.
+fn at<'a>(root: &'a Table, path: &str) -> Option<&'a Value> {
+    let mut keys = path.split('.');
+    let mut at = root.get(keys.next()?)?;
+    for key in keys {
+        at = match at {
+            Value::Array(list) => match key.parse::<usize>() {
+                Ok(index) => list.get(index)?,
+                Err(_) if list.len() == 1 => list[0].get(key)?,
+                Err(_) => return None,
+            },
+            other => other.get(key)?,
+        };
+    }
+    Some(at)
+}
+
+/// Puts a table over another, table by table; one of another `type` replaces it.
+fn merge(into: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(over))
+                if over.get("type").is_none() || over.get("type") == below.get("type") =>
+            {
+                merge(below, over);
+            }
+            (_, value) => {
+                into.insert(key, value);
+            }
         }
     }
 }

@@ -58,9 +58,9 @@ use crate::measure::MeasureConfig;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Settings")]
 pub(crate) struct Common {
-    /// Take settings from this file; flags override it
+    /// Take settings from this file; may be repeated, later files and flags override
     #[arg(long, value_name = "FILE.toml")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) config: Vec<PathBuf>,
     /// Override one setting, such as data.density=0.1
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -132,10 +132,10 @@ pub(crate) struct Settings {
 impl Common {
     /// The file's settings under those of `--set` and the flags here.
     pub(crate) fn layers(&self) -> Result<Layers> {
-        let mut layers = match &self.config {
-            Some(path) => Layers::read(path)?,
-            None => Layers::default(),
-        };
+        let mut layers = Layers::default();
+        for path in &self.config {
+            layers.read(path)?;
+        }
         for assignment in &self.set {
             layers.set(assignment)?;
         }
@@ -146,7 +146,7 @@ impl Common {
         layers.flag("--device", "device", self.device.clone())?;
         layers.flag("--out", "out", self.out.as_deref().map(text).transpose()?)?;
         layers.flag("--name", "name", self.name.clone())?;
-        if let Some(stem) = self.config.as_deref().and_then(Path::file_stem) {
+        if let Some(stem) = self.config.last().and_then(|path| path.file_stem()) {
             layers.beneath("name", stem.to_string_lossy().into_owned());
         }
         Ok(layers)
@@ -213,7 +213,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.toml");
         std::fs::write(&path, toml).unwrap();
-        let error = Layers::read(&path).and_then(Settings::of).unwrap_err();
+        let mut layers = Layers::default();
+        let error = layers.read(&path).and_then(|()| Settings::of(layers));
+        let error = error.map(|_| ()).unwrap_err();
         let text = format!("{error:#}");
         text.replace(&*folder.path().to_string_lossy(), "DIR")
     }
@@ -270,6 +272,35 @@ mod tests {
         );
         assert!(said("seed = 1\n[train\n").starts_with("DIR/a.toml: line 2: "));
         assert!(said("target = \"first\"").contains("valid: a class such as 3, next, random"));
+    }
+
+    #[test]
+    fn later_files_override_and_another_type_replaces() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut layers = Layers::default();
+        for (name, toml) in [
+            (
+                "a.toml",
+                "seed = 1\n[train]\nepochs = 3\nloss = { type = \"trades\", beta = 2.0 }",
+            ),
+            (
+                "b.toml",
+                "[train]\nbatch_size = 7\nloss = { type = \"reconstruction\", rho = 0.5 }",
+            ),
+            (
+                "c.toml",
+                "[train]\nloss = { type = \"reconstruction\", rho = 0.1 }\nepoch = 1",
+            ),
+        ] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, toml).unwrap();
+            layers.read(&path).unwrap();
+        }
+        let error = Settings::of(layers).unwrap_err().to_string();
+        assert!(
+            error.contains("c.toml: unknown key `train.epoch`"),
+            "{error}"
+        );
     }
 
     #[test]
