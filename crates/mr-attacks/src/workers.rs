@@ -58,13 +58,9 @@ impl Workers {
     }
 }
 
-/// Runs `work` where rayon has this one thread.
+/// Runs `work` where rayon has one thread.
 fn on_one_thread(work: &(dyn Fn() + Sync)) {
-    match rayon::ThreadPoolBuilder::new()
-        .num_threads(1)
-        .use_current_thread()
-        .build()
-    {
+    match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
         Ok(pool) => pool.install(work),
         // Without a pool of its own the worker is slower, not wrong.
         Err(_) => work(),
