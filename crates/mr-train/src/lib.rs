@@ -47,6 +47,6 @@ pub use config::{
 pub use dictionary::{Activations, DictionaryConfig, DictionaryStats, FittedDictionary, fit_tied};
 pub use error::TrainError;
 pub use history::{History, Judgement, MeanLoss};
-pub use loss::{Adversarial, InputGradient, LossConfig, Mix, Reconstruction, Trades};
+pub use loss::{Adversarial, InputGradient, LossConfig, Mix, Reconstruction, ToyAttack, Trades};
 pub use source::TrainingData;
 pub use trainer::{Ending, TrainProgress, Trained, Trainer};

@@ -172,7 +172,7 @@ fn importance_decides_what_a_toy_keeps() {
         batch_size: 256,
         loss: LossConfig::Reconstruction(Reconstruction {
             importance_base: 0.5,
-            rho: 0.0,
+            ..Reconstruction::default()
         }),
         ..TrainConfig::default()
     };

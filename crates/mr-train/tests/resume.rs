@@ -192,6 +192,7 @@ fn a_toy_on_a_stream_under_attack() {
         loss: LossConfig::Reconstruction(Reconstruction {
             importance_base: 0.9,
             rho: 0.1,
+            ..Reconstruction::default()
         }),
         checkpoint: everything().checkpoint,
         ..TrainConfig::default()

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use adversarial::{Adversarial, Mix};
 pub use input_gradient::InputGradient;
-pub use reconstruction::Reconstruction;
+pub use reconstruction::{Reconstruction, ToyAttack};
 pub use trades::Trades;
 pub(crate) use turn::Turn;
 
@@ -60,7 +60,7 @@ impl LossConfig {
     /// Checks that model and data have what the loss needs.
     pub(crate) fn fits(&self, spec: &ModelSpec, data: &TrainingData<'_>) -> Result<(), TrainError> {
         match self {
-            Self::Reconstruction(_) => return reconstruction::fits(spec, data),
+            Self::Reconstruction(loss) => return loss.fits(spec, data),
             Self::CrossEntropy | Self::InputGradient(_) => {}
             Self::Adversarial(adversarial) => adversarial.fits(spec)?,
             Self::Trades(trades) => trades.fits(spec)?,

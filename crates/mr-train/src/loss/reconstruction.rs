@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use mr_models::objective::SquaredError;
-use mr_models::{Cache, Input, Labels, ModelSpec, Objective, Place, value_and_grad};
+use mr_models::{Cache, Input, Labels, Model, ModelSpec, Objective, Place, value_and_grad};
 use serde::{Deserialize, Serialize};
 
 use super::Turn;
@@ -10,11 +10,8 @@ use crate::error::{TrainError, above_0, at_least_0};
 use crate::source::TrainingData;
 
 /// `sum_i I_i (x_i - x'_i)^2` with `I_i = importance_base^i` (Elhage et al. 2022), the loss of the toy
-/// model of superposition; with `rho` above 0, of the output at the worst point nearby, still from
-/// the clean x.
-///
-/// The worst point lies `rho` times the mean length of the inputs away (L2, no box), for each example
-/// along the gradient of its own loss.
+/// model of superposition; with `rho` above 0, of the output at a perturbed point, still from the
+/// clean x. The perturbation is `rho` times the mean length of the inputs long (L2, no box).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reconstruction {
@@ -22,35 +19,60 @@ pub struct Reconstruction {
     pub importance_base: f64,
     /// Length of the perturbation as a share of the mean length of a shard's inputs; 0 for none.
     pub rho: f64,
+    /// Its direction.
+    pub attack: ToyAttack,
 }
+
+/// How an autoencoder's input is perturbed in training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ToyAttack {
+    /// For each example along the gradient of its own loss.
+    #[default]
+    Gradient,
+    /// Toy models: for all examples along the row of `W^T W` that harms most, judged on the first
+    /// 64 examples of a shard (the analytic attack of Elhage et al. 2022).
+    Analytic,
+}
+
+/// Examples that a direction of the analytic attack is judged on.
+const JUDGED: usize = 64;
 
 impl Default for Reconstruction {
     fn default() -> Self {
         Self {
             importance_base: 1.0,
             rho: 0.0,
+            attack: ToyAttack::default(),
         }
     }
 }
 
 /// Checks that the model gives as many values as an example has.
-pub(super) fn fits(spec: &ModelSpec, data: &TrainingData<'_>) -> Result<(), TrainError> {
-    let values: usize = data.shape().iter().product();
-    if values == spec.classes {
-        return Ok(());
-    }
-    Err(TrainError::Data(format!(
-        "the model gives {} values and cannot reconstruct the {values} of `{}`: the loss \
-         `reconstruction` is for autoencoders",
-        spec.classes,
-        data.name()
-    )))
-}
-
 impl Reconstruction {
     pub(super) fn validate(&self) -> Result<(), TrainError> {
         above_0("loss.importance_base", self.importance_base)?;
         at_least_0("loss.rho", self.rho)
+    }
+
+    pub(super) fn fits(&self, spec: &ModelSpec, data: &TrainingData<'_>) -> Result<(), TrainError> {
+        if self.attack == ToyAttack::Analytic && spec.name != "toy" {
+            return Err(TrainError::setting(
+                "loss.attack",
+                "analytic",
+                format!("gradient: the model is of type {}, not a toy", spec.name),
+            ));
+        }
+        let values: usize = data.shape().iter().product();
+        if values == spec.classes {
+            return Ok(());
+        }
+        Err(TrainError::Data(format!(
+            "the model gives {} values and cannot reconstruct the {values} of `{}`: the loss \
+             `reconstruction` is for autoencoders",
+            spec.classes,
+            data.name()
+        )))
     }
 
     pub(super) fn value(&self, turn: &mut Turn<'_>) -> Result<(Tensor<1>, Cache), TrainError> {
@@ -87,15 +109,60 @@ impl Reconstruction {
         labels: &Labels,
         objective: &SquaredError,
     ) -> Result<Input, TrainError> {
-        let length = |of: &Tensor<4>| of.clone().flatten::<2>(1, 3).square().sum_dim(1).sqrt();
-        let input = &turn.batch.input;
-        let at = value_and_grad(turn.network, input, labels, objective, &[Place::Input])?;
-        let gradient = at.input();
-        let reach = length(clean).mean() * self.rho;
-        let scale = reach.reshape([1, 1]) / length(gradient).clamp_min(f32::MIN_POSITIVE);
-        let scale = scale.reshape([clean.dims()[0], 1, 1, 1]);
-        Ok(Input::Real(clean.clone() + gradient.clone() * scale))
+        let reach = lengths(&clean.clone().flatten(1, 3)).mean() * self.rho;
+        let change = match self.attack {
+            ToyAttack::Gradient => {
+                let input = &turn.batch.input;
+                let places = [Place::Input];
+                let at = value_and_grad(turn.network, input, labels, objective, &places)?;
+                let gradient: Tensor<2> = at.input().clone().flatten(1, 3);
+                let length = lengths(&gradient).clamp_min(f32::MIN_POSITIVE);
+                gradient / length * reach.unsqueeze()
+            }
+            ToyAttack::Analytic => {
+                let overlap = turn.network.weights().get::<2>("W");
+                let overlap = overlap.clone().transpose().matmul(overlap);
+                let length = lengths(&overlap).clamp_min(f32::MIN_POSITIVE);
+                let directions = overlap / length * reach.unsqueeze();
+                most_harmful(turn.network, clean, &directions, objective)
+            }
+        };
+        let [batch, channels, height, width] = clean.dims();
+        let change = change
+            .expand([batch, channels * height * width])
+            .reshape([batch, channels, height, width]);
+        Ok(Input::Real(clean.clone() + change))
     }
+}
+
+/// The length of each row, as a column.
+fn lengths(rows: &Tensor<2>) -> Tensor<2> {
+    rows.clone().square().sum_dim(1).sqrt()
+}
+
+/// The one of `directions` `[direction, feature]` that raises the loss most, `[1, feature]`.
+fn most_harmful(
+    network: &dyn Model,
+    clean: &Tensor<4>,
+    directions: &Tensor<2>,
+    objective: &SquaredError,
+) -> Tensor<2> {
+    let [count, features] = directions.dims();
+    let judged = clean.dims()[0].min(JUDGED);
+    let some = clean
+        .clone()
+        .narrow(0, 0, judged)
+        .reshape([1, judged, features]);
+    let attacked = some.clone() + directions.clone().reshape([count, 1, features]);
+    let attacked = attacked.reshape([count * judged, features, 1, 1]);
+    let labels = Labels::of_classes(&[], &clean.device()).with_reference(
+        some.expand([count, judged, features])
+            .reshape([count * judged, 1, features]),
+    );
+    let output = network.logits(&Input::Real(attacked));
+    let losses = objective.value(&output, &Cache::default(), &labels);
+    let worst = losses.reshape([count, judged]).sum_dim(1).argmax(0);
+    directions.clone().select(0, worst.reshape([1]))
 }
 
 #[cfg(test)]
@@ -139,7 +206,7 @@ mod tests {
         // 9 (0.09 + 0.16 / 2) = 1.53 and 9.
         let weighted = loss(Reconstruction {
             importance_base: 0.5,
-            rho: 0.0,
+            ..Reconstruction::default()
         });
         assert!((weighted - 5.265).abs() < 1e-5);
     }
@@ -149,9 +216,21 @@ mod tests {
         // ||x - 4 (x + d)|| = 3 ||x|| + 4 ||d|| for d along x, the direction of the gradient. Lengths
         // 0.5 and 1, mean 0.75, so d is 0.375 long: (1.5 + 1.5)^2 = 9 and (3 + 1.5)^2 = 20.25.
         let worst = loss(Reconstruction {
-            importance_base: 1.0,
             rho: 0.5,
+            ..Reconstruction::default()
         });
         assert!((worst - 14.625).abs() < 1e-4, "{worst}");
+    }
+
+    #[test]
+    fn the_analytic_attack_moves_all_examples_along_the_most_harmful_overlap() {
+        // Overlaps lie along the axes, d is 0.375 long. Along the first: (2.4, 1.2) and (4.5, 0) are
+        // 7.2 and 20.25; along the second 8.1 and 11.25.
+        let worst = loss(Reconstruction {
+            rho: 0.5,
+            attack: ToyAttack::Analytic,
+            ..Reconstruction::default()
+        });
+        assert!((worst - 13.725).abs() < 1e-4, "{worst}");
     }
 }
