@@ -17,12 +17,15 @@ mod report;
 mod settings;
 mod subject;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use anyhow::{Result, bail};
 use clap::Parser;
 
 use command::Command;
-use console::{Console, Verbosity};
+use console::{Console, Outcome, Verbosity};
 
 /// Tensors come and go at every step: the system's allocator hands their pages back and forth to the
 /// kernel, which costs small models as much as their arithmetic.
@@ -35,7 +38,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     name = "mr",
     version,
     max_term_width = 100,
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    after_help = "Examples:
+  mr train --arch mlp --epochs 5 --out runs/mlp
+  mr attack --model runs/mlp --epsilon 0.1
+  mr measure --model runs/mlp"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -57,8 +64,28 @@ fn main() -> ExitCode {
         }
     };
     let console = Console::new(cli.json, cli.verbosity);
-    let outcome = cli.command.run(&console);
+    let outcome = guarded(|| cli.command.run(&console));
     console.exit_code(outcome)
+}
+
+/// A panic, which is a bug of ours whatever the input, ends in one line of error as well.
+/// `RUST_BACKTRACE` shows where it came from.
+fn guarded(run: impl FnOnce() -> Result<Outcome>) -> Result<Outcome> {
+    let said = Arc::new(Mutex::new(None));
+    if std::env::var_os("RUST_BACKTRACE").is_none() {
+        let said = Arc::clone(&said);
+        panic::set_hook(Box::new(move |panic| {
+            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+            said.get_or_insert_with(|| panic.to_string());
+        }));
+    }
+    match panic::catch_unwind(AssertUnwindSafe(run)) {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            let said = said.lock().unwrap_or_else(PoisonError::into_inner).take();
+            bail!("this is a bug in mr: {}", said.unwrap_or_default())
+        }
+    }
 }
 
 #[cfg(test)]

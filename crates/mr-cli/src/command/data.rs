@@ -46,7 +46,7 @@ enum What {
 struct Show {
     /// The data set
     #[arg(value_name = "NAME")]
-    set: String,
+    data_set: String,
     /// Part of the data: train or test
     #[arg(long, value_name = "PART")]
     split: Option<String>,
@@ -158,7 +158,7 @@ fn list(console: &Console) -> Result<Outcome> {
 
 fn describe(show: Show, console: &Console) -> Result<Outcome> {
     let mut layers = show.common.layers()?;
-    layers.flag("NAME", "data.name", Some(show.set))?;
+    layers.flag("NAME", "data.name", Some(show.data_set))?;
     show.data.apply(&mut layers)?;
     layers.flag("--split", "split", show.split)?;
     let settings = Settings::of(layers)?;

@@ -92,8 +92,11 @@ fn quoted(message: &str) -> Vec<&str> {
 
 /// The full path of the key `name` at or under `path`.
 fn find(root: &Table, path: &str, name: &str) -> String {
-    let deepest = |_: &Value, key: &str| key == name;
-    search(root, path, &deepest).unwrap_or_else(|| join(path, name))
+    if path.rsplit('.').next() == Some(name) {
+        return path.into();
+    }
+    let named = |_: &Value, key: &str| key == name;
+    search(root, path, &named).unwrap_or_else(|| join(path, name))
 }
 
 /// The full path of the text `name` at or under `path`.

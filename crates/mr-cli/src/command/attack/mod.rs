@@ -12,6 +12,7 @@ use mr_attacks::{
     Attack, AttackError, Evaluation, EvaluationConfig, Goal, ThreatModel, evaluate_with,
 };
 use mr_metrics::RecordKind;
+use mr_models::Model;
 use mr_models::data::{Dataset, load};
 use serde_json::json;
 
@@ -44,6 +45,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         .target
         .clone()
         .map_or(Goal::Untargeted, Goal::Targeted);
+    check(&subject, threat, &goal, &settings)?;
     if let Some(path) = &arguments.save {
         writable(path)?;
     }
@@ -116,6 +118,25 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         console.object(&result.object(arguments.per_example)?)?;
     }
     Ok(Outcome::Done)
+}
+
+/// Finds out before anything is written or computed whether all of it fits the network.
+fn check(
+    subject: &Subject,
+    threat: &ThreatModel,
+    goal: &Goal,
+    settings: &Settings,
+) -> Result<(), AttackError> {
+    let spec = subject.network.spec();
+    threat.fits(spec)?;
+    for &epsilon in &settings.epsilons {
+        threat.with_epsilon(epsilon as f32).fits(spec)?;
+    }
+    goal.fits(spec.classes)?;
+    for attack in &settings.attack {
+        attack.attack().fits(spec)?;
+    }
+    Ok(())
 }
 
 struct Run<'a> {
