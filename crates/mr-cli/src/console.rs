@@ -105,7 +105,7 @@ impl Console {
     /// A line for a person who waits, on stderr; nothing under `--quiet`.
     pub(crate) fn note(&self, line: impl Display) {
         if !self.quiet {
-            self.err(&format!("{line}\n"));
+            Self::err(&format!("{line}\n"));
         }
     }
 
@@ -119,7 +119,7 @@ impl Console {
         Bar::new(what, total, self.quiet)
     }
 
-    fn err(&self, text: &str) {
+    fn err(text: &str) {
         // There is no better place to report that stderr is closed.
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
@@ -142,7 +142,7 @@ impl Console {
             Ok(Outcome::CheckFailed) => ExitCode::from(1),
             Ok(Outcome::Interrupted) => ExitCode::from(interrupt::EXIT_CODE),
             Err(error) => {
-                self.err(&format!("error: {}\n", one_line(&error)));
+                Self::err(&format!("error: {}\n", one_line(&error)));
                 ExitCode::from(2)
             }
         }

@@ -1,6 +1,6 @@
 //! Results for a person: a title and aligned lines below it.
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write};
 
 use mr_metrics::Interval;
 
@@ -43,7 +43,7 @@ impl Display for Listing {
         for row in &self.rows {
             let mut line = String::from(" ");
             for (cell, &width) in row.iter().zip(&widths) {
-                line.push_str(&format!(" {cell:width$} "));
+                write!(line, " {cell:width$} ")?;
             }
             write!(f, "\n{}", line.trim_end())?;
         }

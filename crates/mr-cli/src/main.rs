@@ -79,13 +79,11 @@ fn guarded(run: impl FnOnce() -> Result<Outcome>) -> Result<Outcome> {
             said.get_or_insert_with(|| panic.to_string());
         }));
     }
-    match panic::catch_unwind(AssertUnwindSafe(run)) {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            let said = said.lock().unwrap_or_else(PoisonError::into_inner).take();
-            bail!("this is a bug in mr: {}", said.unwrap_or_default())
-        }
+    if let Ok(outcome) = panic::catch_unwind(AssertUnwindSafe(run)) {
+        return outcome;
     }
+    let said = said.lock().unwrap_or_else(PoisonError::into_inner).take();
+    bail!("this is a bug in mr: {}", said.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// nothing where stderr is no terminal.
 #[derive(Debug)]
 pub(crate) struct Bar {
-    bar: ProgressBar,
+    drawn: ProgressBar,
     started: Instant,
     quiet: bool,
     shown: OnceLock<()>,
@@ -27,7 +27,7 @@ impl Bar {
         bar.set_style(style.expect("the template is valid"));
         bar.set_prefix(what.to_string());
         Self {
-            bar,
+            drawn: bar,
             started: Instant::now(),
             quiet,
             shown: OnceLock::new(),
@@ -40,17 +40,17 @@ impl Bar {
             return;
         }
         self.shown.get_or_init(|| {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.drawn.set_draw_target(ProgressDrawTarget::stderr());
         });
-        self.bar.set_position(done as u64);
-        if !self.bar.is_hidden() {
-            self.bar.set_message(message());
+        self.drawn.set_position(done as u64);
+        if !self.drawn.is_hidden() {
+            self.drawn.set_message(message());
         }
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.drawn.finish_and_clear();
     }
 }

@@ -123,7 +123,7 @@ fn weights_files() {
     lab.write("text.safetensors", "no weights");
     weights(&lab, "bare.safetensors", |_| ());
     weights(&lab, "nan.safetensors", |tensors| {
-        tensors[0].2[5] = f32::NAN
+        tensors[0].2[5] = f32::NAN;
     });
     std::fs::create_dir(lab.path("empty")).unwrap();
     for (model, parts) in [

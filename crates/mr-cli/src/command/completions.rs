@@ -1,6 +1,5 @@
 //! `mr completions`.
 
-use anyhow::Result;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
@@ -17,7 +16,7 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
-pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
+pub(crate) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(
         arguments.shell,
@@ -26,5 +25,5 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         &mut script,
     );
     console.out(&String::from_utf8_lossy(&script));
-    Ok(Outcome::Done)
+    Outcome::Done
 }

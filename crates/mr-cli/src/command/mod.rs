@@ -46,7 +46,7 @@ impl Command {
             Self::Data(arguments) => data::run(arguments, console),
             Self::Models(arguments) => models::run(&arguments, console),
             Self::Devices(arguments) => devices::run(&arguments, console),
-            Self::Completions(arguments) => completions::run(&arguments, console),
+            Self::Completions(arguments) => Ok(completions::run(&arguments, console)),
         }
     }
 }

@@ -37,13 +37,13 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let mut described = Vec::new();
     match &arguments.model {
         Some(name) => {
-            let (network, about) = match PRESETS.iter().find(|preset| preset.name == name) {
-                Some(preset) => (Network::init(preset.architecture(), 0, &device)?, None),
-                None => {
-                    let path = subject::locate(Path::new(name))?;
-                    let saved = subject::load(&path, arguments.arch.as_deref(), None, &device)?;
-                    (saved.network, Some(Value::Object(saved.about)))
-                }
+            let preset = PRESETS.iter().find(|preset| preset.name == name);
+            let (network, about) = if let Some(preset) = preset {
+                (Network::init(preset.architecture(), 0, &device)?, None)
+            } else {
+                let path = subject::locate(Path::new(name))?;
+                let saved = subject::load(&path, arguments.arch.as_deref(), None, &device)?;
+                (saved.network, Some(Value::Object(saved.about)))
             };
             described.push(describe(name, &network, about, arguments.sites, console)?);
         }

@@ -89,7 +89,7 @@ pub(crate) struct DataFlags {
     #[arg(long, value_name = "NAME")]
     data: Option<String>,
     /// Only the first N examples
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     limit: Option<i64>,
 }
 
@@ -104,7 +104,7 @@ pub(crate) struct RunFlags {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     batch_size: Option<i64>,
     /// Threads; does not change the result [default: all cores, or RAYON_NUM_THREADS]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     threads: Option<i64>,
 }
 

@@ -38,7 +38,7 @@ impl Lab {
     /// `mr` with these words, split at spaces.
     pub(crate) fn mr(&self, words: &str) -> Command {
         let mut command = Command::from_std(self.process(words));
-        command.timeout(std::time::Duration::from_secs(120));
+        command.timeout(std::time::Duration::from_mins(2));
         command
     }
 
