@@ -2,9 +2,10 @@
 
 use burn::tensor::{Device, Tensor};
 use mr_attacks::{EvaluationConfig, Goal, Norm, Pgd, ThreatModel, evaluate};
-use mr_models::data::{DataConfig, Split, load};
+use mr_models::data::{DataConfig, Dataset, Split, load};
 use mr_models::{
     Architecture, Edit, Input, Intervened, Mlp, Model, Network, Place, Region, Rewrite, floats,
+    predictions,
 };
 
 const SITE: &str = "linear1.hook_out";
@@ -122,11 +123,15 @@ fn what_does_not_fit_is_refused_before_anything_runs() {
     assert!(error.contains("not finite"), "{error}");
 }
 
-fn robust(model: &dyn Model, place: Place, epsilon: f32) -> mr_attacks::Evaluation {
-    let data = load(&DataConfig::default(), Split::Test)
+fn clothes() -> Dataset {
+    load(&DataConfig::default(), Split::Test)
         .unwrap()
         .take(60)
-        .unwrap();
+        .unwrap()
+}
+
+fn robust(model: &dyn Model, place: Place, epsilon: f32) -> mr_attacks::Evaluation {
+    let data = clothes();
     let threat = ThreatModel::new(Norm::L2, epsilon).at(place);
     let pgd = Pgd {
         steps: 10,
@@ -167,7 +172,16 @@ fn a_latent_attack_moves_a_site_and_leaves_the_input_alone() {
     assert!(found.robust_accuracy() < found.clean_accuracy());
     let points = found.points.unwrap();
     assert_eq!(points.len(), 60 * 16);
-    for (example, delta) in found.examples.iter().zip(points.chunks(16)) {
+    let data = clothes();
+    for (i, (example, delta)) in found.examples.iter().zip(points.chunks(16)).enumerate() {
+        // The input is what it was: the change at the site alone makes the prediction.
+        let steering = Rewrite::Add {
+            direction: delta.to_vec(),
+            strength: 1.0,
+        };
+        let steered = Intervened::new(&net, vec![Edit::at(SITE, steering)]).unwrap();
+        let logits = steered.logits(&data.input(&[i], &Device::flex()));
+        assert_eq!(predictions(&logits)[0][0], example.adversarial);
         let length = delta.iter().map(|v| v * v).sum::<f32>().sqrt();
         match (&example.attack, example.distance) {
             (Some(_), Some(distance)) => {

@@ -1,5 +1,6 @@
 //! Laws of the whole workspace, each module one idea.
 
+mod company;
 mod edits;
 mod evaluation;
 mod files;
@@ -8,3 +9,5 @@ mod gradients;
 mod hooks;
 mod nets;
 mod threats;
+mod tiny;
+mod training;

@@ -1,0 +1,228 @@
+//! What becomes of an example depends on nothing but the example: not on what else is in its batch, not
+//! on where it stands, not on threads. Bit by bit.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::Device;
+use mr_attacks::{
+    Attack, Evaluation, EvaluationConfig, Fgsm, Goal, Norm, Pgd, Targets, ThreatModel, evaluate,
+};
+use mr_models::data::{DataConfig, Dataset, Split, load};
+use mr_models::{
+    Architecture, ConvNet, Mlp, Model, Network, Place, ResNet, Toy, floats, objective,
+    value_and_grad,
+};
+use mr_train::{TrainConfig, Trainer};
+
+fn mlp() -> Architecture {
+    Architecture::Mlp(Mlp {
+        hidden: vec![37, 20],
+        ..Mlp::default()
+    })
+}
+
+/// The LeNet5 with fewer filters.
+fn convnet() -> Architecture {
+    Architecture::Convnet(ConvNet {
+        widths: vec![4, 6],
+        hidden: vec![20],
+        ..ConvNet::default()
+    })
+}
+
+fn resnet() -> Architecture {
+    Architecture::Resnet(ResNet {
+        input: [1, 28, 28],
+        width: 4,
+        depth: 6,
+        stages: 2,
+        ..ResNet::default()
+    })
+}
+
+fn clothes(count: usize) -> Dataset {
+    load(&DataConfig::default(), Split::Test)
+        .unwrap()
+        .take(count)
+        .unwrap()
+}
+
+/// Logits and the gradients at the input and the first site, example by example.
+fn passed(net: &Network, data: &Dataset, rows: &[usize]) -> Vec<Vec<f32>> {
+    let device = net.device();
+    let input = data.input(rows, &device);
+    let labels = data.labels_of(rows, &device);
+    let site = &net.spec().sites[0].name;
+    let places = [Place::Input, Place::site(site)];
+    let at = value_and_grad(net, &input, &labels, &objective::CrossEntropy, &places).unwrap();
+    let parts = [
+        floats(at.logits.clone()),
+        floats(at.input().clone()),
+        floats(at.site(site).clone()),
+        floats(net.logits(&input)),
+    ];
+    let each = |i: usize| {
+        parts.iter().flat_map(move |part| {
+            let width = part.len() / rows.len();
+            part[i * width..(i + 1) * width].to_vec()
+        })
+    };
+    (0..rows.len()).map(|i| each(i).collect()).collect()
+}
+
+/// On one thread, as attacks compute, and on several.
+#[test]
+fn logits_and_gradients_are_an_examples_own() {
+    let clothes = clothes(35);
+    let wide = ResNet {
+        input: [1, 28, 28],
+        width: 16,
+        depth: 10,
+        ..ResNet::default()
+    };
+    let toy = Toy {
+        features: 784,
+        classes: 10,
+        ..Toy::default()
+    };
+    let vectors: Vec<f32> = (0..35).flat_map(|i| clothes.image(i)).collect();
+    let names = clothes.class_names().to_vec();
+    let labels = clothes.labels().to_vec();
+    let vectors = Dataset::of_floats("vectors", [784, 1, 1], names, vectors, labels).unwrap();
+    for (architecture, data) in [
+        (mlp(), &clothes),
+        (Architecture::Mlp(Mlp::default()), &clothes),
+        (convnet(), &clothes),
+        (Architecture::lenet5(), &clothes),
+        (resnet(), &clothes),
+        (Architecture::Resnet(wide), &clothes),
+        (Architecture::Toy(toy), &vectors),
+    ] {
+        let said = format!("{architecture:?}");
+        let net = Network::init(architecture, 3, &Device::flex()).unwrap();
+        let all: Vec<usize> = (0..data.len()).collect();
+        let whole = passed(&net, data, &all);
+        for size in [1, 2, 7, 16, 33] {
+            for rows in all.chunks(size) {
+                let part = passed(&net, data, rows);
+                for (&row, found) in rows.iter().zip(part) {
+                    assert!(found == whole[row], "{row} in {size}: {said}");
+                }
+            }
+        }
+        let backwards: Vec<usize> = all.iter().rev().copied().collect();
+        for (row, found) in backwards.iter().zip(passed(&net, data, &backwards)) {
+            assert!(found == whole[*row], "{row} backwards: {said}");
+        }
+        let one = rayon::ThreadPoolBuilder::new().num_threads(1);
+        let alone = one.build().unwrap().install(|| passed(&net, data, &all));
+        assert!(alone == whole, "one thread: {said}");
+    }
+}
+
+/// A net that has learned a little, so that there is something to break.
+fn learned(architecture: Architecture) -> Network {
+    let train = load(&DataConfig::default(), Split::Train)
+        .unwrap()
+        .take(600)
+        .unwrap();
+    let net = Network::init(architecture, 0, &Device::flex()).unwrap();
+    let config = TrainConfig {
+        epochs: Some(6),
+        batch_size: 25,
+        ..TrainConfig::default()
+    };
+    let trained = Trainer::new(config, net, &train)
+        .unwrap()
+        .run(&mut |_| ControlFlow::Continue(()))
+        .unwrap();
+    trained.network
+}
+
+struct Attacked<'a> {
+    net: &'a Network,
+    threat: ThreatModel,
+    goal: Goal,
+    attack: &'a dyn Attack,
+}
+
+impl Attacked<'_> {
+    fn run(&self, data: &Dataset, batch_size: usize, threads: usize) -> Evaluation {
+        let config = EvaluationConfig {
+            seed: 7,
+            batch_size,
+            threads,
+            keep: true,
+        };
+        let attacks = [self.attack];
+        evaluate(self.net, data, &self.threat, &self.goal, &attacks, &config).unwrap()
+    }
+
+    /// Decisions, distances, adversarial points and how many passes they took.
+    fn agree(&self, data: &Dataset, what: &str) {
+        let whole = self.run(data, data.len(), 1);
+        let broken = whole.clean_accuracy() - whole.robust_accuracy();
+        assert!(broken > 0.02, "{what}: nothing was broken");
+        assert!(whole.robust_accuracy() > 0.0, "{what}: all was broken");
+        for batch_size in [1, 7, 100] {
+            for threads in [1, 2, 4] {
+                let found = self.run(data, batch_size, threads);
+                assert!(found == whole, "{what}: {batch_size} on {threads}");
+            }
+        }
+        let order = data.order(5, 0);
+        let shuffled = data.subset(&order).unwrap();
+        let found = self.run(&shuffled, 7, 2);
+        let (points, expected) = (found.points.unwrap(), whole.points.unwrap());
+        for (i, &row) in order.iter().enumerate() {
+            assert_eq!(found.examples[i], whole.examples[row], "{what} shuffled");
+            let at = |i: usize| i * 784..(i + 1) * 784;
+            assert!(points[at(i)] == expected[at(row)], "{what} shuffled");
+        }
+    }
+}
+
+/// FGSM, and PGD with a random start and restarts, in every norm.
+fn attacks_agree(architecture: Architecture) {
+    let data = clothes(110);
+    let net = learned(architecture);
+    let fgsm = Fgsm::default();
+    let pgd = Pgd {
+        steps: 3,
+        restarts: 2,
+        ..Pgd::default()
+    };
+    for (norm, epsilon) in [(Norm::Linf, 0.03), (Norm::L2, 0.5), (Norm::L1, 5.0)] {
+        for attack in [&fgsm as &dyn Attack, &pgd] {
+            let attacked = Attacked {
+                net: &net,
+                threat: ThreatModel::new(norm, epsilon),
+                goal: Goal::Untargeted,
+                attack,
+            };
+            attacked.agree(&data, &format!("{norm} {}", attack.name()));
+        }
+    }
+    let targeted = Attacked {
+        net: &net,
+        threat: ThreatModel::new(Norm::L2, 1.5),
+        goal: Goal::Targeted(Targets::Random),
+        attack: &pgd,
+    };
+    targeted.agree(&data, "targeted");
+}
+
+#[test]
+fn attacks_on_an_mlp() {
+    attacks_agree(mlp());
+}
+
+#[test]
+fn attacks_on_a_convnet() {
+    attacks_agree(convnet());
+}
+
+#[test]
+fn attacks_on_a_resnet_with_batchnorm() {
+    attacks_agree(resnet());
+}
