@@ -1,0 +1,17 @@
+//! Plots as inline SVG: axes, marks and labels over plotters' SVG backend.
+//!
+//! No font is asked for: widths of text are estimated, and labels are placed so that an estimate
+//! that is off by a fifth does no harm. Colours are fixed in the SVG and replaced by the style sheet
+//! where a reader prefers a dark page.
+
+mod axis;
+mod canvas;
+mod figure;
+mod frame;
+mod label;
+mod mark;
+mod plan;
+
+pub(super) use canvas::{INKS, SERIES};
+pub(super) use figure::figure;
+pub(super) use plan::{Chart, Intervals, Size};
