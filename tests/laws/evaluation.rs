@@ -3,12 +3,13 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use mr_attacks::{
     Attack, AttackConfig, AttackError, Direction, Evaluation, EvaluationConfig, Fgsm, Goal, Norm,
-    Pgd, Schedule, Targets, ThreatModel, evaluate,
+    Pgd, Schedule, Targets, ThreatModel, Victim, evaluate,
 };
 use mr_models::data::{DataConfig, Dataset, Split, load};
+use mr_models::objective::CrossEntropy;
 use mr_models::{
-    Architecture, ConvNet, InputKind, Mlp, Model, Network, floats, load as load_net, predictions,
-    save,
+    Architecture, ConvNet, InputKind, Mlp, Model, ModelSpec, Network, floats, load as load_net,
+    predictions, save,
 };
 use proptest::prelude::*;
 use serde_json::Map;
@@ -22,6 +23,14 @@ fn clothes(count: usize) -> Dataset {
         .unwrap()
 }
 
+fn radius(norm: Norm) -> f32 {
+    match norm {
+        Norm::Linf => 0.03,
+        Norm::L2 => 0.5,
+        Norm::L1 => 5.0,
+    }
+}
+
 fn run(
     model: &dyn Model,
     data: &Dataset,
@@ -30,18 +39,13 @@ fn run(
     attacks: &[&dyn Attack],
     (batch_size, threads): (usize, usize),
 ) -> Evaluation {
-    let epsilon = match norm {
-        Norm::Linf => 0.03,
-        Norm::L2 => 0.5,
-        Norm::L1 => 5.0,
-    };
     let config = EvaluationConfig {
         seed: 7,
         batch_size,
         threads,
         keep: true,
     };
-    let threat = ThreatModel::new(norm, epsilon);
+    let threat = ThreatModel::new(norm, radius(norm));
     evaluate(model, data, &threat, goal, attacks, &config).unwrap()
 }
 
@@ -115,6 +119,59 @@ fn an_example_that_is_wrong_already_is_broken_at_distance_zero_and_costs_one_pas
     assert_eq!(found.counts.forwards, wrong.len() as u64);
     assert_eq!(found.counts.backwards, 0);
     assert_eq!(found.robust_accuracy(), 0.0);
+}
+
+/// Goes uphill, to a point far outside or to none at all.
+struct Boaster(f32);
+
+impl Attack for Boaster {
+    fn name(&self) -> &'static str {
+        "boaster"
+    }
+
+    fn fits(&self, _spec: &ModelSpec) -> Result<(), AttackError> {
+        Ok(())
+    }
+
+    fn run(&self, victim: &Victim<'_>) -> Result<Tensor<2>, AttackError> {
+        let uphill = victim
+            .climb(&CrossEntropy, victim.origin())?
+            .gradient
+            .sign();
+        Ok(uphill * self.0)
+    }
+}
+
+/// What an attack proposes is brought back before it is judged.
+#[test]
+fn a_boasting_attack_gains_nothing_beyond_the_threat() {
+    let data = clothes(60);
+    let net = Network::init(Architecture::Mlp(Mlp::default()), 1, &Device::flex()).unwrap();
+    let config = EvaluationConfig {
+        keep: true,
+        ..EvaluationConfig::default()
+    };
+    let goal = Goal::Untargeted;
+    for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+        let epsilon = 2.0 * radius(norm);
+        let threat = ThreatModel::new(norm, epsilon);
+        let mut gained = 0;
+        for boast in [f32::NAN, f32::INFINITY, 30.0] {
+            let boaster = Boaster(boast);
+            let found = evaluate(&net, &data, &threat, &goal, &[&boaster], &config).unwrap();
+            gained += found.examples.iter().filter(|e| e.attack.is_some()).count();
+            for (i, point) in found.points.unwrap().chunks(784).enumerate() {
+                let far = distance(norm, &data.image(i), point);
+                let reach = f64::from(epsilon) * (1.0 + 1e-5);
+                assert!(far <= reach, "{norm} {boast}: {far}");
+                assert!(
+                    point.iter().all(|v| (0.0..=1.0).contains(v)),
+                    "{norm} {boast}"
+                );
+            }
+        }
+        assert!(gained > 0, "{norm}: a boast counts as far as it goes");
+    }
 }
 
 #[test]

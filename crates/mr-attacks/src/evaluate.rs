@@ -352,9 +352,9 @@ impl Run<'_> {
     }
 }
 
-/// A proposal that is not a number is no proposal.
+/// A proposal that is not a finite number is no proposal.
 fn sane(proposed: Tensor<2>, origin: &Tensor<2>) -> Tensor<2> {
-    let broken = proposed.clone().is_nan();
+    let broken = proposed.clone().is_finite().bool_not();
     proposed.mask_where(broken, origin.clone())
 }
 
