@@ -1,4 +1,5 @@
-//! Ctrl-C: the first asks the command to stop where nothing is lost, the second ends it.
+//! Ctrl-C while training: the first asks the run to stop where nothing is lost, the second ends it.
+//! Other commands have nothing to keep and end at once.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};

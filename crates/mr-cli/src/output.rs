@@ -8,8 +8,8 @@
 //! |---|---|
 //! | train | `model`, `data`, `train`: the tables as they were used |
 //! | eval | `data`, `split`, `evaluation`, `trained` |
-//! | attack | `data`, `split`, `threat`, `goal`, `attack` (a list), `evaluation`, `trained` |
-//! | measure | `data`, `split`, `measure`, `trained` |
+//! | attack | `data`, `split`, `threat`, `goal`, `attack` (a list), `epsilons`, `evaluation`, `trained` |
+//! | measure | `data`, `split`, `measure`, `threat`, `attack`, `epsilons`, `trained` |
 //!
 //! `trained` is what the network says of itself: `name`, `seed`, `step`, and the tables `model`,
 //! `data`, `train` of the run that made it; of bare weights only `model` is known. So a finding

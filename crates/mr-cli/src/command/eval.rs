@@ -13,9 +13,8 @@ use mr_models::objective::{CrossEntropy, SquaredError};
 use mr_models::{Cache, Model, Objective, floats, predictions};
 use serde_json::{Value, json};
 
-use super::{LEVEL, interrupted};
+use super::LEVEL;
 use crate::console::{Console, Outcome};
-use crate::interrupt;
 use crate::layout::{Listing, Percent, plural};
 use crate::output::{Output, draft};
 use crate::settings::{Common, DataFlags, RunFlags, Settings};
@@ -62,12 +61,8 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         .map(|out| Output::open(out, &record, overwrite))
         .transpose()?;
 
-    interrupt::catch();
     let started = Instant::now();
-    let judged = match judge(&subject, &data, &settings, console) {
-        Err(AttackError::Stopped) => return Ok(interrupted(console)),
-        judged => judged?,
-    };
+    let judged = judge(&subject, &data, &settings, console)?;
     let seconds = started.elapsed().as_secs_f64();
 
     let title = format!(
@@ -152,9 +147,6 @@ fn judge(
     let network = &subject.network;
     let device = network.device();
     let parts = Workers::new(settings.evaluation.threads).map(batches, |batch| {
-        if interrupt::asked() {
-            return Err(AttackError::Stopped);
-        }
         let rows: Vec<usize> = (batch * size..data.len().min((batch + 1) * size)).collect();
         let input = data.input(&rows, &device);
         let mut labels = data.labels_of(&rows, &device);

@@ -8,9 +8,7 @@ use mr_metrics::{RecordKind, Short};
 use mr_models::data::load;
 use serde_json::json;
 
-use super::interrupted;
 use crate::console::{Console, Outcome};
-use crate::interrupt;
 use crate::layout::{Listing, plural};
 use crate::measure::{self, MeasureConfig};
 use crate::output::{Output, draft};
@@ -65,6 +63,9 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         "split": settings.split,
         "measure": json(&settings.measure)?,
         "trained": subject.trained,
+        "threat": json(&settings.threat)?,
+        "attack": json(&settings.attack)?,
+        "epsilons": settings.epsilons,
     });
     let seed = settings.seed.unwrap_or(0);
     let name = settings.name.as_deref();
@@ -75,12 +76,8 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         .map(|out| Output::open(out, &record, overwrite))
         .transpose()?;
 
-    interrupt::catch();
     let started = Instant::now();
-    match measure::measure(&subject, &data, &settings, &sites, &mut record, console) {
-        Err(error) if measure::is_stopped(&error) => return Ok(interrupted(console)),
-        measured => measured?,
-    }
+    measure::measure(&subject, &data, &settings, &sites, &mut record, console)?;
     let seconds = started.elapsed().as_secs_f64();
     if let Some(output) = &output {
         output.write(&record)?;

@@ -50,9 +50,3 @@ impl Command {
         }
     }
 }
-
-/// Says that nothing was kept of what Ctrl-C stopped.
-fn interrupted(console: &Console) -> Outcome {
-    console.note("stopped; nothing is written");
-    Outcome::Interrupted
-}

@@ -3,15 +3,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
-use mr_attacks::{AttackError, Workers};
+use mr_attacks::Workers;
 use mr_metrics::{Alignment, AlignmentSummary, ExperimentRecord, Number, accuracy, alignments_of};
 use mr_models::data::Dataset;
 use mr_models::{Labels, Model, Objective, Place, floats, objective, predictions, value_and_grad};
 
-use super::stopped;
 use crate::command::LEVEL;
 use crate::console::Console;
-use crate::interrupt;
 use crate::settings::Settings;
 use crate::subject::Subject;
 
@@ -37,9 +35,6 @@ pub(super) fn measure(
     let done = AtomicUsize::new(0);
     let workers = Workers::new(settings.evaluation.threads);
     let parts = workers.map(data.len().div_ceil(size), |batch| {
-        if interrupt::asked() {
-            return Err(AttackError::Stopped);
-        }
         let rows: Vec<usize> = (batch * size..data.len().min((batch + 1) * size)).collect();
         let input = data.input(&rows, &device);
         let predicted: Vec<usize> = predictions(&network.logits(&input))
@@ -62,10 +57,7 @@ pub(super) fn measure(
         bar.at(before + rows.len(), String::new);
         Ok((right, floats(input.real()), gradients))
     });
-    let parts = match parts {
-        Err(AttackError::Stopped) => return Err(stopped()),
-        parts => parts?,
-    };
+    let parts = parts?;
     let mut right = Vec::with_capacity(data.len());
     let mut aligned: Vec<Option<Alignment>> = Vec::new();
     for (more, images, gradients) in parts {

@@ -24,6 +24,9 @@ pub(crate) struct MeasureConfig {
     pub(crate) accuracy: bool,
     /// Classifiers: alignment of saliency maps with images.
     pub(crate) saliency: bool,
+    /// Classifiers: the first so many examples are attacked, where a `[threat]` and an `[attack]` say
+    /// how.
+    pub(crate) attacked: usize,
     /// Effective features by tied dictionaries of activations, site by site.
     pub(crate) effective_features: bool,
     /// Effective rank and participation ratio of the same activations.
@@ -52,6 +55,7 @@ impl Default for MeasureConfig {
             attack_size: 0.1,
             accuracy: true,
             saliency: true,
+            attacked: 500,
             effective_features: true,
             spectrum: true,
             sites: Vec::new(),

@@ -3,16 +3,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail};
-use mr_attacks::{AttackError, Workers};
+use mr_attacks::Workers;
 use mr_metrics::superposition::{Spectrum, effective_number};
 use mr_metrics::{ExperimentRecord, Number};
 use mr_models::Model;
 use mr_models::data::Dataset;
 use mr_train::{Activations, DictionaryConfig, DictionaryStats, TrainError, fit_tied};
 
-use super::stopped;
 use crate::console::Console;
-use crate::interrupt;
 use crate::settings::Settings;
 use crate::subject::Subject;
 
@@ -40,9 +38,6 @@ pub(super) fn measure(
     }
     let mut activations = Vec::with_capacity(sites.len());
     for site in sites {
-        if interrupt::asked() {
-            return Err(stopped());
-        }
         let of = Activations::of_site(&subject.network, data, site, config.samples, config.seed);
         activations.push(of.with_context(|| format!("measure: site `{site}`"))?);
     }
@@ -112,9 +107,6 @@ fn effective_features(
     let done = AtomicUsize::new(0);
     let workers = Workers::new(settings.evaluation.threads);
     let fitted = workers.map(jobs.len(), |job| {
-        if interrupt::asked() {
-            return Err(AttackError::Stopped);
-        }
         let Job { site, lambda, seed } = jobs[job];
         let dictionary = DictionaryConfig {
             seed,
@@ -128,10 +120,7 @@ fn effective_features(
         });
         Ok(fitted.map(|fitted| fitted.stats))
     });
-    let fitted: Vec<Result<DictionaryStats, TrainError>> = match fitted {
-        Err(AttackError::Stopped) => return Err(stopped()),
-        fitted => fitted?,
-    };
+    let fitted: Vec<Result<DictionaryStats, TrainError>> = fitted?;
     let fitted: Result<Vec<DictionaryStats>, TrainError> = fitted.into_iter().collect();
     let fitted = fitted.context("measure.dictionary")?;
     let mut groups = fitted.chunks(config.dictionaries);

@@ -6,6 +6,7 @@
 //! | a toy autoencoder | `vulnerability.one_direction`, `vulnerability.worst_per_sample`: V, the damage in units of that to a model without superposition at the same density and lambda; each with `_per_lambda2`, `_raw`, `_control_raw`, `_clean`, `_attacked`, `_lambda` |
 //! | a toy classifier | the same pieces of its cross-entropy without V and `_control_raw`, and `_accuracy` |
 //! | a classifier | `clean_accuracy`; `saliency.alignment`, `saliency.cosine`, `saliency.undefined` |
+//! | a classifier, where `[threat]` and `[attack]` are set | `robust_accuracy`; `robust_at.EPSILON` for each of `epsilons` |
 //! | each site | `effective_features.SITE.` `F`, `psi`, `explained`, `l0`, `dead`, `squared_error`; with several lambdas also `effective_features.SITE.lambda_0.01.F` and so on |
 //! | each site | `spectrum.SITE.` `effective_rank`, `participation_ratio`, `units`, `samples` |
 //!
@@ -14,10 +15,10 @@
 mod classifier;
 mod config;
 mod features;
+mod robust;
 mod toy;
 
 use anyhow::Result;
-use mr_attacks::AttackError;
 use mr_metrics::ExperimentRecord;
 use mr_models::data::Dataset;
 use mr_models::{Architecture, Model};
@@ -43,6 +44,13 @@ pub(crate) fn measure(
     }
     if !subject.is_autoencoder() {
         classifier::measure(subject, data, settings, record, console)?;
+        if let Some(threat) = settings
+            .threat
+            .as_ref()
+            .filter(|_| !settings.attack.is_empty())
+        {
+            robust::measure(subject, data, threat, settings, record, console)?;
+        }
     }
     features::measure(subject, data, settings, sites, record, console)
 }
@@ -63,14 +71,4 @@ pub(crate) fn sites(subject: &Subject, config: &MeasureConfig) -> Result<Vec<Str
     let inner = inner.unwrap_or_default().iter();
     let names = inner.map(|site| site.name.clone());
     Ok(names.filter(|name| name.ends_with("hook_out")).collect())
-}
-
-/// The error of a measurement that Ctrl-C stopped.
-fn stopped() -> anyhow::Error {
-    AttackError::Stopped.into()
-}
-
-/// Whether an error is that of a measurement that Ctrl-C stopped.
-pub(crate) fn is_stopped(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(AttackError::Stopped))
 }

@@ -16,9 +16,7 @@ use mr_models::Model;
 use mr_models::data::{Dataset, load};
 use serde_json::json;
 
-use super::interrupted;
 use crate::console::{Console, Outcome};
-use crate::interrupt;
 use crate::output::{Output, draft};
 use crate::settings::Settings;
 use crate::subject::{Subject, json};
@@ -76,13 +74,9 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         settings: &settings,
         console,
     };
-    interrupt::catch();
     let started = Instant::now();
     let keep = arguments.save.is_some() || output.is_some();
-    let attacked = match run.all(threat, keep) {
-        Err(AttackError::Stopped) => return Ok(interrupted(console)),
-        attacked => attacked?,
-    };
+    let attacked = run.all(threat, keep)?;
     let result = Attacked {
         subject: &subject,
         data: &data,
@@ -202,7 +196,7 @@ impl Run<'_> {
                         100.0 * now.robust as f64 / now.done as f64
                     )
                 });
-                !interrupt::asked()
+                true
             },
         )
     }
