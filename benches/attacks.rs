@@ -2,6 +2,9 @@
 
 #![expect(missing_docs, reason = "criterion's macro makes a function public")]
 
+#[path = "../tests/device/mod.rs"]
+mod device;
+
 use burn::tensor::Device;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use mr_attacks::{EvaluationConfig, Goal, Norm, Pgd, ThreatModel, evaluate};
@@ -27,12 +30,12 @@ fn unbroken(net: &Network, shape: [usize; 3], count: usize, device: &Device) -> 
 }
 
 fn pgd(criterion: &mut Criterion) {
-    let device = Device::flex();
+    let device = device::device();
     let resnet = Architecture::Resnet(ResNet {
         width: 32,
         ..ResNet::default()
     });
-    let mut group = criterion.benchmark_group("pgd10 flex");
+    let mut group = criterion.benchmark_group(format!("pgd{STEPS} {}", device::name()));
     group.sample_size(10);
     for (name, architecture, shape, count) in [
         (

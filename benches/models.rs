@@ -2,8 +2,14 @@
 
 #![expect(missing_docs, reason = "criterion's macro makes a function public")]
 
+#[path = "../tests/device/mod.rs"]
+mod device;
+
 use std::hint::black_box;
 
+use burn::tensor::activation::relu;
+use burn::tensor::module::{conv2d, max_pool2d};
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use mr_models::{Architecture, Cache, Input, Model, Network, ResNet, floats};
@@ -26,12 +32,36 @@ fn nets(device: &Device) -> Vec<(&'static str, Network, Input)> {
     .collect()
 }
 
+/// The LeNet5 in burn's own words, with neither sites nor hooks: what there would be without this crate.
+fn bare_lenet5(net: &Network, input: &Input) -> Tensor<2> {
+    let weights = net.weights();
+    let convolved = |name: &str, x| {
+        let weight = weights.get::<4>(&format!("{name}.weight"));
+        let bias = weights.get::<1>(&format!("{name}.bias"));
+        let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+        let x = relu(conv2d(x, weight, Some(bias), options));
+        max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2]))
+    };
+    let linear = |name: &str, x: Tensor<2>| {
+        let weight = weights.get::<2>(&format!("{name}.weight"));
+        let bias = weights.get::<1>(&format!("{name}.bias"));
+        x.matmul(weight.transpose()) + bias.unsqueeze()
+    };
+    let x = convolved("conv2", convolved("conv1", input.real()));
+    linear("linear2", relu(linear("linear1", x.flatten(1, 3))))
+}
+
 fn hooks(criterion: &mut Criterion) {
-    let device = Device::flex();
-    let mut group = criterion.benchmark_group("forward flex");
-    group.sample_size(20);
+    let device = device::device();
+    let mut group = criterion.benchmark_group(format!("forward {}", device::name()));
+    group.sample_size(30);
     for (name, net, input) in nets(&device) {
         // Reading the logits back waits for everything before them.
+        if name.starts_with("lenet5") {
+            group.bench_function(BenchmarkId::new("no hook", name), |bencher| {
+                bencher.iter(|| floats(bare_lenet5(&net, black_box(&input))));
+            });
+        }
         group.bench_function(BenchmarkId::new("idle hook", name), |bencher| {
             bencher.iter(|| floats(net.logits(black_box(&input))));
         });

@@ -1,75 +1,117 @@
-//! Steps of training.
+//! Steps of training: of a classifier, of one under attack, and of the toy model of superposition.
 
 #![expect(missing_docs, reason = "criterion's macro makes a function public")]
 
+#[path = "../tests/device/mod.rs"]
+mod device;
+
 use std::ops::ControlFlow;
 
-use burn::tensor::Device;
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use mr_models::data::{DataConfig, Split, load};
-use mr_models::{Architecture, Network, Toy};
-use mr_train::{LossConfig, Reconstruction, TrainConfig, Trainer, TrainingData};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use mr_attacks::{AttackConfig, Norm, Pgd, ThreatModel};
+use mr_models::data::{DataConfig, Dataset, SparseFeatures, Split, load};
+use mr_models::{Architecture, Network, ResNet, Toy};
+use mr_train::{Adversarial, LossConfig, Reconstruction, TrainConfig, Trainer, TrainingData};
 
-const STEPS: usize = 10;
-const TOY_STEPS: usize = 500;
-
-fn lenet5(criterion: &mut Criterion) {
-    let device = Device::flex();
-    let data = load(&DataConfig::default(), Split::Train).expect("the data are compiled in");
-    let net = Network::init(Architecture::lenet5(), 0, &device).expect("the settings are valid");
-    let config = TrainConfig {
-        steps: Some(STEPS),
-        ..TrainConfig::default()
-    };
-    let mut group = criterion.benchmark_group("train flex");
+/// A whole run of the steps that `config` names; its end reads the weights, which waits for them.
+fn run<'a>(
+    criterion: &mut Criterion,
+    (name, shape): (&str, &str),
+    config: &TrainConfig,
+    architecture: Architecture,
+    data: impl Into<TrainingData<'a>>,
+) {
+    let steps = config.steps.expect("a bench says how long it is");
+    let net = Network::init(architecture, 0, &device::device()).expect("the settings are valid");
+    let data = data.into();
+    let mut group = criterion.benchmark_group(format!("train {}", device::name()));
     group.sample_size(10);
-    let id = BenchmarkId::new("lenet5 128x1x28x28", format!("{STEPS} steps"));
+    group.throughput(Throughput::Elements(steps as u64));
+    let id = BenchmarkId::new(name, format!("{shape}, {steps} steps"));
     group.bench_function(id, |bencher| {
-        bencher.iter(|| {
-            let trainer = Trainer::new(config.clone(), net.clone(), &data);
-            let trainer = trainer.expect("the net fits the data");
-            let trained = trainer.run(&mut |_| ControlFlow::Continue(()));
-            trained
-                .expect("ten steps do not diverge")
-                .network
-                .weights()
-                .to_host()
-        });
+        bencher.iter_batched(
+            || Trainer::new(config.clone(), net.clone(), data.clone()).expect("they fit"),
+            |trainer| {
+                let trained = trainer.run(&mut |_| ControlFlow::Continue(()));
+                trained.expect("a few steps do not diverge")
+            },
+            BatchSize::PerIteration,
+        );
     });
     group.finish();
+}
+
+fn config(steps: usize, batch_size: usize, loss: LossConfig) -> TrainConfig {
+    TrainConfig {
+        steps: Some(steps),
+        batch_size,
+        loss,
+        ..TrainConfig::default()
+    }
+}
+
+fn lenet5(criterion: &mut Criterion) {
+    let data = load(&DataConfig::default(), Split::Train).expect("the data are compiled in");
+    let standard = config(10, 128, LossConfig::CrossEntropy);
+    let shape = ("lenet5", "128x1x28x28");
+    run(criterion, shape, &standard, Architecture::lenet5(), &data);
+    let adversarial = LossConfig::Adversarial(Adversarial {
+        threat: ThreatModel::new(Norm::Linf, 0.1),
+        attack: AttackConfig::Pgd(Pgd {
+            steps: 7,
+            ..Pgd::default()
+        }),
+        ..Adversarial::default()
+    });
+    let adversarial = config(2, 128, adversarial);
+    let shape = ("lenet5 on pgd7", "128x1x28x28");
+    run(
+        criterion,
+        shape,
+        &adversarial,
+        Architecture::lenet5(),
+        &data,
+    );
+}
+
+fn resnet(criterion: &mut Criterion) {
+    let architecture = Architecture::Resnet(ResNet {
+        width: 32,
+        ..ResNet::default()
+    });
+    let names = (0..10).map(|class| class.to_string()).collect();
+    let bytes = (0..8 * 3072).map(|i| (i * 7919 % 251) as u8).collect();
+    let data = Dataset::of_bytes("grey", [3, 32, 32], names, bytes, (0..8).collect());
+    let data = data.expect("there is a label for each image");
+    let config = config(2, 8, LossConfig::CrossEntropy);
+    run(
+        criterion,
+        ("resnet18w32", "8x3x32x32"),
+        &config,
+        architecture,
+        &data,
+    );
 }
 
 fn toy(criterion: &mut Criterion) {
-    let device = Device::flex();
-    let net = Network::init(Architecture::Toy(Toy::default()), 0, &device);
-    let net = net.expect("the settings are valid");
-    let features = DataConfig::named("sparse-features").sparse_features();
-    let features = features.expect("the settings are valid");
+    let features = SparseFeatures::new(50, 0.1, 0).expect("the settings are valid");
     let config = TrainConfig {
-        steps: Some(TOY_STEPS),
-        batch_size: 1024,
         shards: 1,
-        loss: LossConfig::Reconstruction(Reconstruction::default()),
-        ..TrainConfig::default()
+        ..config(
+            200,
+            1024,
+            LossConfig::Reconstruction(Reconstruction::default()),
+        )
     };
-    let mut group = criterion.benchmark_group("toy flex");
-    group.sample_size(10);
-    let id = BenchmarkId::new("n50 m10 batch 1024", format!("{TOY_STEPS} steps"));
-    group.bench_function(id, |bencher| {
-        bencher.iter(|| {
-            let data = TrainingData::Sparse(features.clone());
-            let trainer = Trainer::new(config.clone(), net.clone(), data);
-            let trainer = trainer.expect("the net fits the data");
-            let trained = trainer.run(&mut |_| ControlFlow::Continue(()));
-            trained
-                .expect("it does not diverge")
-                .network
-                .weights()
-                .to_host()
-        });
-    });
-    group.finish();
+    let architecture = Architecture::Toy(Toy::default());
+    run(
+        criterion,
+        ("toy", "1024x50, 10 hidden"),
+        &config,
+        architecture,
+        features,
+    );
 }
 
-criterion_group!(benches, lenet5, toy);
+criterion_group!(benches, lenet5, resnet, toy);
 criterion_main!(benches);
