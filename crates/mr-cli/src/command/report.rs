@@ -123,12 +123,15 @@ fn same_findings(file: &Path, read: &Verdicts, judged: &Verdicts) -> Result<()> 
 
 /// A title from the names of folders: that of the findings, the run's own, or the records'.
 fn title(findings: Option<&Path>, root: &Path, located: &[Located]) -> String {
-    if let [one] = located {
+    // A run that was given no name has that of its command.
+    if let [one] = located
+        && one.record.name != one.record.kind.to_string()
+    {
         return format!("{} ({})", one.record.name, one.record.kind);
     }
-    let folder = findings.and_then(Path::parent).unwrap_or(root);
-    let name = folder
-        .file_name()
+    let name = findings
+        .and_then(|findings| findings.parent()?.file_name())
+        .or_else(|| root.file_name())
         .map(|name| name.to_string_lossy().replace(['-', '_'], " "))
         .unwrap_or_default();
     let mut letters = name.chars();

@@ -60,18 +60,18 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<Outcome> {
 
 /// `3 of 4 findings replicated, 1 not replicated`.
 fn summary(verdicts: &Verdicts) -> String {
-    let mut text = format!(
+    let mut parts = vec![format!(
         "{} of {} findings replicated",
         verdicts.count(Status::Replicated),
         verdicts.verdicts.len()
-    );
+    )];
     for status in [Status::NotReplicated, Status::Invalid] {
         let count = verdicts.count(status);
         if count > 0 {
-            text += &format!(", {count} {status}");
+            parts.push(format!("{count} {status}"));
         }
     }
-    text
+    parts.join(", ")
 }
 
 /// Whether to colour.

@@ -103,7 +103,7 @@ pub(super) fn configuration(records: &[&ExperimentRecord]) -> Markup {
     let text = as_toml(&shared(&configs));
     html! {
         @if !text.trim().is_empty() {
-            pre tabindex="0" { (text.trim_end()) }
+            pre.config tabindex="0" { (text.trim_end()) }
         }
         @let varied = varied(&all);
         @if !varied.is_empty() {

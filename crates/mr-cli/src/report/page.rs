@@ -13,7 +13,7 @@ use super::gather::{Located, records};
 use super::provenance::{self, Origin};
 use super::style::style;
 use super::variant::is_of_images;
-use super::verdicts::{anchor, table};
+use super::verdicts::table;
 use super::{record, samples};
 
 /// What a report is drawn from.
@@ -142,14 +142,6 @@ fn findings(report: &Report<'_>, verdicts: &Verdicts) -> Markup {
         @for (index, verdict) in verdicts.verdicts.iter().enumerate() {
             @let finding = report.findings.and_then(|findings| findings.findings.get(index));
             (finding::section(index, verdict, finding, &evidence))
-        }
-        @if verdicts.verdicts.len() > 4 {
-            nav.quiet aria-label="Findings" {
-                "Findings: "
-                @for index in 0..verdicts.verdicts.len() {
-                    a href={ "#" (anchor(index)) } { (index + 1) } " "
-                }
-            }
         }
     }
 }

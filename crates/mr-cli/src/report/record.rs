@@ -28,7 +28,7 @@ pub(super) fn all(located: &[Located]) -> Markup {
                 }
             }
         } @else {
-            details {
+            details.long {
                 summary { "All " (located.len()) " records" }
                 (list(located))
             }
@@ -36,10 +36,10 @@ pub(super) fn all(located: &[Located]) -> Markup {
     }
 }
 
-/// `toy-0.1-3 (measure, seed 3)`.
+/// `runs/toy-0.1-3 (measure, seed 3)`.
 fn name(one: &Located) -> String {
     let record = &one.record;
-    format!("{} ({}, seed {})", record.name, record.kind, record.seed)
+    format!("{} ({}, seed {})", place(one), record.kind, record.seed)
 }
 
 /// One row per record.
@@ -49,21 +49,21 @@ fn list(located: &[Located]) -> Markup {
             table {
                 thead {
                     tr {
-                        th scope="col" { "Record" }
+                        th scope="col" { "Folder" }
+                        th scope="col" { "Name" }
                         th scope="col" { "Kind" }
                         th.number scope="col" { "Seed" }
                         th scope="col" { "Device" }
-                        th scope="col" { "Folder" }
                     }
                 }
                 tbody {
                     @for one in located {
                         tr {
-                            th scope="row" { (one.record.name) }
+                            th scope="row" { code { (place(one)) } }
+                            td { (one.record.name) }
                             td { (one.record.kind) }
                             td.number { (one.record.seed) }
                             td { (one.record.device) }
-                            td { code { (place(one)) } }
                         }
                     }
                 }
@@ -150,7 +150,7 @@ pub(super) fn commands(records: &[&ExperimentRecord], one: &str, several: &str) 
             h4 { @if commands.len() == 1 { (one) } @else { (several) } }
             pre tabindex="0" { (first) }
             @if commands.len() > 1 {
-                details {
+                details.long {
                     summary { "All " (commands.len()) " commands" }
                     pre.commands tabindex="0" { (commands.join("\n")) }
                 }

@@ -26,13 +26,26 @@ pub(super) struct Variant {
 /// A name for each of these runs, in their order.
 pub(super) fn variants(records: &[&ExperimentRecord]) -> Vec<Variant> {
     let settings: Vec<Leaves> = records.iter().map(|record| told(record)).collect();
-    let everywhere: Vec<String> = varied(&settings)
-        .into_iter()
-        .map(|(path, _)| path)
-        .collect();
+    // Networks of another architecture have other settings, which would all count as different.
+    let mut of_architecture: BTreeMap<Option<&str>, Vec<Leaves>> = BTreeMap::new();
+    for leaves in &settings {
+        let name = architecture(leaves).map(|(_, name)| name);
+        of_architecture
+            .entry(name)
+            .or_default()
+            .push(leaves.clone());
+    }
+    let mut differing: BTreeMap<Option<&str>, Vec<String>> = BTreeMap::new();
+    for (name, group) in &of_architecture {
+        let paths = varied(group).into_iter().map(|(path, _)| path);
+        differing.insert(*name, paths.collect());
+    }
     let mut named: Vec<(String, String)> = settings
         .iter()
-        .map(|leaves| (model(leaves, &everywhere), training(leaves)))
+        .map(|leaves| {
+            let name = architecture(leaves).map(|(_, name)| name);
+            (model(leaves, &differing[&name]), training(leaves))
+        })
         .collect();
     // Whatever else differs counts only among runs that would otherwise have the same names: it
     // often follows from what was named already, as the attack does from adversarial training.
@@ -47,10 +60,8 @@ pub(super) fn variants(records: &[&ExperimentRecord]) -> Vec<Variant> {
                 let value = settings[member].get(&path);
                 let value = value.map_or_else(|| "not set".into(), shown);
                 let line = &mut named[member].1;
-                if !line.is_empty() {
-                    line.push_str(", ");
-                }
-                line.push_str(&format!("{} = {value}", last(&path)));
+                let comma = if line.is_empty() { "" } else { ", " };
+                *line = format!("{line}{comma}{} = {value}", last(&path));
             }
         }
     }
@@ -190,6 +201,12 @@ mod tests {
         assert_eq!(named[3].line, "adversarial (Linf, ε = 0.1), momentum = 0.9");
         assert_eq!(named[4].line, "adversarial (Linf, ε = 0.1), momentum = 0.5");
         assert_eq!(named[4].model, "MLP, hidden = [32]");
+        // A network of another architecture adds nothing to the names of these.
+        let other = record(json!({"model": {"type": "convnet", "widths": [4]}}));
+        let all: Vec<&ExperimentRecord> = all.iter().chain([&other]).collect();
+        let both = variants(&all);
+        assert_eq!(both[..5], named);
+        assert_eq!(both[5], variant("ConvNet", ""));
         assert_eq!(variants(&[]), []);
         assert_eq!(variants(&[&record(Value::Null)])[0], variant("network", ""));
     }

@@ -75,15 +75,13 @@ fn described(chart: &Chart, marks: &[Vec<Mark>]) -> String {
     let intervals = marks.iter().flatten().any(|mark| mark.ends.is_some());
     match (chart.data.kind, seeds) {
         (PlotKind::Scatter, _) => sentences.push("Each point is one run.".to_owned()),
-        (PlotKind::Line, Some((1, 1))) if !intervals => {
-            sentences.push("One run each, so there are no intervals.".into());
+        (PlotKind::Line, Some((1, 1))) => sentences.push("One seed behind each point.".into()),
+        (PlotKind::Line, Some((least, most))) if least == most => {
+            sentences.push(format!("Mean over {most} seeds."));
         }
-        (PlotKind::Line, Some((1, 1))) => {}
-        (PlotKind::Line, Some((least, most))) => sentences.push(if least == most {
-            format!("Mean over {most} seeds.")
-        } else {
-            format!("Mean over {least} to {most} seeds.")
-        }),
+        (PlotKind::Line, Some((least, most))) => {
+            sentences.push(format!("Mean over {least} to {most} seeds."));
+        }
         (PlotKind::Line, None) => {}
     }
     if intervals {

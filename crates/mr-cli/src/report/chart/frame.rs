@@ -150,14 +150,14 @@ fn spaced(
     room: impl Fn(&str) -> f64,
 ) -> Vec<Tick> {
     let mut last: Option<(f64, f64)> = None;
-    for index in 0..ticks.len() {
-        let at = place(&ticks[index]);
-        let Some(needed) = ticks[index].label.as_deref().map(&room) else {
+    for tick in &mut ticks {
+        let at = place(tick);
+        let Some(needed) = tick.label.as_deref().map(&room) else {
             continue;
         };
         match last {
             Some((before, half)) if (at - before).abs() < half + needed / 2.0 => {
-                ticks[index].label = None;
+                tick.label = None;
             }
             _ => last = Some((at, needed / 2.0)),
         }

@@ -10,6 +10,7 @@ mod figure;
 mod frame;
 mod label;
 mod mark;
+mod number;
 mod plan;
 
 pub(super) use canvas::{INKS, SERIES};
