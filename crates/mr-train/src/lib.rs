@@ -28,8 +28,6 @@ mod checkpoint;
 mod config;
 mod dictionary;
 mod error;
-#[cfg(test)]
-mod golden;
 mod history;
 mod loss;
 mod optimizer;
@@ -37,6 +35,8 @@ mod pools;
 mod random;
 mod source;
 mod step;
+#[cfg(test)]
+mod tests;
 mod trainer;
 
 pub use checkpoint::CHECKPOINT;

@@ -171,9 +171,9 @@ mod tests {
     use mr_models::{Architecture, Network, Toy, ToyActivation};
 
     use super::*;
-    use crate::golden::descent;
     use crate::loss::LossConfig;
     use crate::source::Batch;
+    use crate::tests::descent;
 
     /// x' = W^T W x = 4 x, for x = (0.3, 0.4) and (1, 0).
     fn loss(reconstruction: Reconstruction) -> f32 {
