@@ -4,6 +4,11 @@
 //! object), everything else to stderr. Exit codes: 0, 1 where a command ran and a check failed, 2
 //! for bad usage or input, 130 after Ctrl-C.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "doc comments of arguments are help texts, where brackets mean what they mean in a shell"
+)]
+
 mod command;
 mod console;
 mod device;
