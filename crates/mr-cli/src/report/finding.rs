@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::chart::{Chart, Intervals, Size, figure};
 use super::configuration::configuration;
+use super::naming::tell_apart;
 use super::record::{commands, rerun};
 use super::table::of_finding;
 use super::verdicts::{anchor, badge, checks};
@@ -44,7 +45,8 @@ pub(super) fn section(
             @if let Some(finding) = finding {
                 @for plot in &finding.plots {
                     @match plot.data(evidence.records, evidence.bootstrap) {
-                        Ok(data) => {
+                        Ok(mut data) => {
+                            @let () = tell_apart(plot, &mut data);
                             (figure(&Chart::new(
                                 data,
                                 Intervals::OverSeeds(evidence.bootstrap.level),

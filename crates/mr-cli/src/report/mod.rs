@@ -9,6 +9,7 @@ mod configuration;
 mod curves;
 mod finding;
 mod gather;
+mod naming;
 mod natural;
 mod outcome;
 mod page;

@@ -5,6 +5,8 @@ use mr_metrics::finding::TableData;
 use mr_metrics::{Interval, Number, Short, Table};
 use serde_json::Value;
 
+use super::chart::{raised, trimmed};
+
 /// The table behind a finding: a row per group of runs.
 pub(super) fn of_finding(table: &TableData) -> Markup {
     html! {
@@ -54,9 +56,17 @@ fn value(value: Option<f64>, ends: Option<[f64; 2]>) -> Markup {
     }
 }
 
-/// A number in four digits, with a minus sign in place of a hyphen.
+/// A number in four digits, with a minus sign in place of a hyphen: `−0.25`, `4.96 × 10⁻⁵`.
 pub(super) fn short(value: f64) -> String {
-    Short(value).to_string().replace('-', "−")
+    let text = Short(value).to_string();
+    let written = match text.split_once('e') {
+        Some((digits, exponent)) => match exponent.parse() {
+            Ok(exponent) => format!("{} × 10{}", trimmed(digits), raised(exponent)),
+            Err(_) => text,
+        },
+        None => text,
+    };
+    written.replace('-', "−")
 }
 
 /// The numbers of one record.
@@ -121,5 +131,20 @@ pub(super) fn shown(value: &Value) -> String {
             format!("[{}]", values.join(", "))
         }
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{short, shown};
+
+    #[test]
+    fn numbers_are_written_as_in_print() {
+        assert_eq!(short(-0.25), "−0.25");
+        assert_eq!(short(4.96e-5), "4.96 × 10⁻⁵");
+        assert_eq!(short(-1e20), "−1 × 10²⁰");
+        assert_eq!(shown(&json!([1, 0.5, "a", null])), "[1, 0.5, a, –]");
     }
 }

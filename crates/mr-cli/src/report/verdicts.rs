@@ -118,11 +118,8 @@ fn row(outcome: &Outcome) -> Markup {
         OutcomeResult::Missing => ("absent", "?"),
     };
     html! {
-        tr {
-            th scope="row" {
-                (outcome.name)
-                small { (seen(outcome)) }
-            }
+        tr.asked {
+            th scope="row" { (outcome.name) }
             td class={ "result " (class) } {
                 @if outcome.informative && outcome.result == OutcomeResult::Passed {
                     span.quiet { "noted" }
@@ -139,5 +136,6 @@ fn row(outcome: &Outcome) -> Markup {
             }
             td data-label="Demanded" { @if let Some(demand) = demand_of(outcome) { (demand) } }
         }
+        tr.seen { td colspan="5" { (seen(outcome)) } }
     }
 }

@@ -1,8 +1,9 @@
 //! Where an axis begins and ends, and what is written at it.
 
+use mr_metrics::Short;
 use mr_metrics::finding::Scale;
 
-use super::number::{number, power};
+use super::number::{grouped, number, power};
 
 /// An axis over finite values.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +59,26 @@ impl Axis {
     /// The axis of shares from 0 to 1.
     pub(super) fn unit() -> Self {
         linear((0.0, 1.0), 5)
+    }
+
+    /// On a logarithmic axis over few values, marks at just these values: `16`, `64`, `256`.
+    pub(super) fn marked_at(self, values: impl Iterator<Item = f64>) -> Self {
+        const FEW: usize = 8;
+        let mut values: Vec<f64> = values.filter(|&v| drawable(v, self.scale)).collect();
+        values.sort_by(f64::total_cmp);
+        values.dedup();
+        let plain = |&value: &f64| (1e-3..1e5).contains(&value);
+        if self.scale == Scale::Linear || values.len() > FEW || !values.iter().all(plain) {
+            return self;
+        }
+        let ticks = values
+            .into_iter()
+            .map(|value| Tick {
+                value,
+                label: Some(grouped(&Short(value).to_string())),
+            })
+            .collect();
+        Self { ticks, ..self }
     }
 
     /// The same axis with other marks.
@@ -228,6 +249,31 @@ mod tests {
         }
         let single = Axis::over([3.0].into_iter(), Scale::Linear, 5);
         assert!((single.place(3.0) - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn few_values_on_a_logarithmic_axis_are_its_marks() {
+        let marks = |values: &[f64], scale| {
+            let axis = Axis::over(values.iter().copied(), scale, 6);
+            let axis = axis.marked_at(values.iter().copied());
+            axis.ticks
+                .into_iter()
+                .filter_map(|tick| tick.label)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            marks(&[64.0, 16.0, 256.0, 16.0], Scale::Log),
+            ["16", "64", "256"]
+        );
+        assert_eq!(marks(&[0.025], Scale::Log), ["0.025"]);
+        assert_eq!(
+            marks(&[1e-6, 1e-2], Scale::Log),
+            labels(&[1e-6, 1e-2], Scale::Log, 6)
+        );
+        assert_eq!(
+            marks(&[1.0, 3.0], Scale::Linear),
+            labels(&[1.0, 3.0], Scale::Linear, 6)
+        );
     }
 
     #[test]

@@ -53,6 +53,11 @@ impl Frame {
             chart.data.x_scale,
             ((wide - left) / 90.0) as usize,
         );
+        let x = if chart.data.kind == PlotKind::Line {
+            x.marked_at(all().map(|mark| mark.x))
+        } else {
+            x
+        };
         let room = direct_room(chart, marks, &x);
         let right = wide - room.unwrap_or(18.0);
         let x = x.with_ticks(|axis, ticks| {
@@ -108,8 +113,11 @@ impl Frame {
             Scale::Linear => label.to_owned(),
         };
         let name = logarithmic(&chart.data.x_label, chart.data.x_scale);
-        let name = fitted(&name, NAME, right - 4.0);
-        let place = (right.min(wide - 4.0), high - 10.0);
+        // A name that is longer than its axis may begin left of it and end right of it.
+        let fits = width(&name, NAME) <= right - 4.0;
+        let end = if fits { right } else { wide - 4.0 };
+        let name = fitted(&name, NAME, end - 4.0);
+        let place = (end, high - 10.0);
         canvas.text(&name, place, Anchor::End, NAME, Ink::Text);
         let name = logarithmic(&chart.data.y_label, chart.y_scale);
         let name = fitted(&name, NAME, wide - 8.0);

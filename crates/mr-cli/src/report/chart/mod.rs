@@ -15,4 +15,5 @@ mod plan;
 
 pub(super) use canvas::{INKS, SERIES};
 pub(super) use figure::figure;
+pub(super) use number::{raised, trimmed};
 pub(super) use plan::{Chart, Intervals, Size};

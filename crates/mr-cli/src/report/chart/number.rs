@@ -38,7 +38,7 @@ pub(super) fn number(value: f64, step: f64) -> String {
     minus(&grouped(&trimmed(&format!("{value:.decimals$}"))))
 }
 
-fn trimmed(text: &str) -> String {
+pub(in super::super) fn trimmed(text: &str) -> String {
     if text.contains('.') {
         text.trim_end_matches('0').trim_end_matches('.').into()
     } else {
@@ -51,7 +51,7 @@ fn minus(text: &str) -> String {
 }
 
 /// Thousands apart by a narrow space, from five digits on.
-fn grouped(text: &str) -> String {
+pub(super) fn grouped(text: &str) -> String {
     let digits = text.trim_start_matches('-');
     if digits.len() < 5 || digits.contains('.') {
         return text.into();
@@ -66,7 +66,7 @@ fn grouped(text: &str) -> String {
     grouped
 }
 
-fn raised(exponent: i32) -> String {
+pub(in super::super) fn raised(exponent: i32) -> String {
     exponent
         .to_string()
         .chars()
