@@ -18,7 +18,7 @@ use super::variant::{Variant, variants};
 /// The artifact of an attack record that holds them.
 const ARTIFACT: &str = "samples";
 /// Sets of images that a report shows.
-const SETS: usize = 8;
+const SETS: usize = 12;
 /// Images of each set.
 const IMAGES: usize = 6;
 
