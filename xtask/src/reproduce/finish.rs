@@ -18,6 +18,7 @@ pub(crate) struct Finish {
 
 /// Plans both commands; a findings file that is not there is found out before any stage runs.
 pub(crate) fn plan(
+    title: &str,
     verify: &Verify,
     variables: &Variables,
     folder: &Path,
@@ -54,6 +55,8 @@ pub(crate) fn plan(
                 &verdicts,
                 "--out",
                 &format!("{out}/report.html"),
+                "--title",
+                title,
             ],
         ),
     })
@@ -124,7 +127,7 @@ mod tests {
             findings: "findings.toml".into(),
             records: "{out}/**/record.json".into(),
         };
-        let plan = || plan(&verify, &Variables::new(), root, root, "runs/a");
+        let plan = || plan("A title", &verify, &Variables::new(), root, root, "runs/a");
         let missing = plan().unwrap_err().to_string();
         assert!(missing.contains("findings.toml is not a file"), "{missing}");
         std::fs::write(root.join("findings.toml"), "").unwrap();
@@ -136,7 +139,7 @@ mod tests {
         assert_eq!(
             both.report.join(" "),
             "report --findings findings.toml --records runs/a --verdicts runs/a/verdicts.json \
-             --out runs/a/report.html"
+             --out runs/a/report.html --title A title"
         );
     }
 }

@@ -51,7 +51,8 @@ pub(crate) fn run(options: Options) -> Result<bool> {
         .as_ref()
         .map(|verify| {
             let variables = pipeline.variables(options.profile)?;
-            finish::plan(verify, variables, &folder, &root, &shown(&out, &root))
+            let out = shown(&out, &root);
+            finish::plan(&pipeline.title, verify, variables, &folder, &root, &out)
         })
         .transpose()
         .with_context(inside)?;
