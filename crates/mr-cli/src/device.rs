@@ -156,7 +156,7 @@ fn gpu(name: &str, open: impl FnOnce() -> Device + std::panic::UnwindSafe) -> Re
                 .map(String::as_str)
                 .or_else(|| panic.downcast_ref::<&str>().copied())
                 .unwrap_or("no reason given");
-            bail!("device `{name}` cannot be used: {said}")
+            bail!("device `{name}` cannot be used (is there one, and its driver?): {said}")
         }
     }
 }

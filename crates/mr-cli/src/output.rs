@@ -85,9 +85,10 @@ impl Output {
 
     /// Writes the record, whole or not at all.
     pub(crate) fn write(&self, record: &ExperimentRecord) -> Result<()> {
-        record
-            .write(&self.path(RECORD_FILE))
-            .context("the record is not written")
+        let path = self.path(RECORD_FILE);
+        record.write(&path).context("the record is not written")?;
+        tracing::info!("wrote {}", path.display());
+        Ok(())
     }
 }
 

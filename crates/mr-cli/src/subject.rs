@@ -53,6 +53,13 @@ impl Subject {
         let mut trained = saved.about;
         trained.insert("model".into(), json(saved.network.architecture())?);
         beneath(&trained, layers);
+        let parameters = saved.network.weights().parameters();
+        tracing::info!(
+            "{}: {parameters} parameters, on {}",
+            path.display(),
+            device.name
+        );
+        tracing::debug!("trained as {trained:?}");
         let subject = Self {
             network: saved.network,
             trained,

@@ -287,6 +287,16 @@ fn flags_override_files() {
         (&over["attacks"][1]["steps"], &over["epsilon"]),
         (&4.into(), &0.5.into())
     );
+    let set = "--epsilon 0.1 --limit 3 --set attack.stop_early=false --steps 2";
+    let over = lab.json(&format!("attack --model net {set}"));
+    let pgd = &over["attacks"][0];
+    assert_eq!(
+        (&pgd["type"], &pgd["steps"], &pgd["stop_early"]),
+        (&"pgd".into(), &2.into(), &false.into())
+    );
+    let set = "--set attack.objective=margin --attack fgsm --epsilon 0.1 --limit 3";
+    let over = lab.json(&format!("attack --model net {set}"));
+    assert_eq!(over["attacks"][0]["objective"], "margin");
     // At a site what is added is measured there.
     let latent =
         "--place linear1.hook_out --norm l2 --epsilon 2 --target next --steps 3 --limit 10";
@@ -351,6 +361,9 @@ fn a_person_gets_lines_and_silence_where_asked() {
         "{said}"
     );
     assert!(eval.stderr.is_empty());
+    let wordy = lab.run("eval --model net --limit 50 -v");
+    let wordy = String::from_utf8(wordy.stderr).unwrap();
+    assert!(wordy.contains("12730 parameters, on flex"), "{wordy}");
     let attack = lab.run("attack --model net --limit 5 --epsilon 0.1 --steps 2 --per-example -q");
     let said = String::from_utf8(attack.stdout).unwrap();
     assert!(

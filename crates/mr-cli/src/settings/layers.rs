@@ -29,10 +29,8 @@ impl Layers {
             let at = line.map_or(String::new(), |line| format!("line {line}: "));
             anyhow!("{}: {at}{}", path.display(), error.message())
         })?;
-        // `[attack]` is a list of one.
-        if let Some(attack @ Value::Table(_)) = table.get_mut("attack") {
-            *attack = Value::Array(vec![attack.clone()]);
-        }
+        list_attacks(&mut table);
+        tracing::debug!("settings from {}", path.display());
         merge(&mut self.root, table.clone());
         self.files.push((path.into(), table));
         Ok(())
@@ -102,6 +100,7 @@ impl Layers {
     /// Replaces what is at a path by what a flag says.
     pub(crate) fn put(&mut self, path: &str, value: Value, flag: &str) -> Result<()> {
         insert(&mut self.root, path, value).with_context(|| flag.to_string())?;
+        list_attacks(&mut self.root);
         self.flags.push((path.into(), flag.into()));
         Ok(())
     }
@@ -181,6 +180,13 @@ fn at<'a>(root: &'a Table, path: &str) -> Option<&'a Value> {
         };
     }
     Some(at)
+}
+
+/// One attack is a list of one.
+fn list_attacks(root: &mut Table) {
+    if let Some(attack @ Value::Table(_)) = root.get_mut("attack") {
+        *attack = Value::Array(vec![attack.clone()]);
+    }
 }
 
 /// Puts a table over another, table by table; one of another `type` replaces it.

@@ -83,7 +83,7 @@ struct AttackFlags {
     #[arg(long, overrides_with = "no_random_start")]
     random_start: bool,
     /// Start from the clean example
-    #[arg(long)]
+    #[arg(long, overrides_with = "random_start")]
     no_random_start: bool,
     /// Runs for each example that is not broken yet
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -148,12 +148,11 @@ impl AttackFlags {
             if several || layers.text("attack.type") != Some(name) {
                 let mut table = Table::new();
                 table.insert("type".into(), name.clone().into());
-                layers.put("attack", Value::Array(vec![table.into()]), "--attack")?;
+                layers.replace("attack", table.into(), "--attack")?;
             }
         }
-        let mut pgd = Table::new();
-        pgd.insert("type".into(), "pgd".into());
-        layers.beneath("attack", Value::Array(vec![pgd.into()]));
+        layers.beneath("attack", Value::Array(vec![Table::new().into()]));
+        layers.beneath("attack.type", "pgd");
         layers.flag("--steps", "attack.steps", self.steps)?;
         layers.flag("--step-size", "attack.step_size", self.step_size)?;
         layers.flag("--restarts", "attack.restarts", self.restarts)?;

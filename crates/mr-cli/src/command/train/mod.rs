@@ -1,5 +1,7 @@
 //! `mr train`.
 
+mod source;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
@@ -9,10 +11,10 @@ use clap::Args;
 use mr_metrics::stats::wilson;
 use mr_metrics::{ExperimentRecord, Number, RecordKind, Series, Short};
 use mr_models::Network;
-use mr_models::data::{DataConfig, Dataset, SparseFeatures, Split, load};
-use mr_train::{CHECKPOINT, Ending, LossConfig, TrainConfig, Trained, Trainer, TrainingData};
+use mr_train::{CHECKPOINT, Ending, Trained, Trainer};
 use serde_json::{Map, Value, json};
 
+use self::source::Source;
 use super::LEVEL;
 use crate::console::{Console, Outcome};
 use crate::device;
@@ -137,6 +139,13 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         return report(&done, out, None, console);
     }
 
+    let parameters = record.numbers["parameters"].value.unwrap_or_default();
+    tracing::info!(
+        "{parameters} parameters on `{}`, {}, {} steps",
+        settings.data.name,
+        device.name,
+        trainer.steps()
+    );
     let trainer = trainer.resume_or_start(out)?;
     if trainer.step() > 0 {
         let (step, steps) = (trainer.step(), trainer.steps());
@@ -181,62 +190,6 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let checkpoint = output.path(CHECKPOINT);
     std::fs::remove_file(&checkpoint).with_context(|| checkpoint.display().to_string())?;
     report(&record, out, Some(started.elapsed().as_secs_f64()), console)
-}
-
-/// What is trained on.
-struct Source {
-    /// Whether the loss is that of an autoencoder.
-    reconstructs: bool,
-    data: Examples,
-}
-
-enum Examples {
-    Set(Dataset),
-    Stream(SparseFeatures),
-}
-
-impl Source {
-    /// Sparse features that are reconstructed come as a stream without end, all else as a data set.
-    fn of(layers: &Layers) -> Result<Self> {
-        let data: DataConfig = layers.section("data")?;
-        let train: TrainConfig = layers.section("train")?;
-        let reconstructs = matches!(train.loss, LossConfig::Reconstruction(_));
-        let is_stream = data.name == "sparse-features" && reconstructs && data.limit.is_none();
-        let data = if is_stream {
-            Examples::Stream(data.sparse_features()?)
-        } else {
-            Examples::Set(load(&data, Split::Train)?)
-        };
-        Ok(Self { reconstructs, data })
-    }
-
-    fn data(&self) -> TrainingData<'_> {
-        match &self.data {
-            Examples::Set(data) => data.into(),
-            Examples::Stream(features) => features.clone().into(),
-        }
-    }
-
-    /// Fills in what a `[model]` table leaves open and the data say: its input and its classes.
-    fn fit(&self, layers: &mut Layers) {
-        let (shape, classes) = match &self.data {
-            Examples::Set(data) => (data.shape(), data.classes() as i64),
-            Examples::Stream(features) => ([features.features(), 1, 1], 0),
-        };
-        match layers.text("model.type") {
-            Some("toy") => {
-                let features: usize = shape.iter().product();
-                layers.beneath("model.features", features as i64);
-                let classes = if self.reconstructs { 0 } else { classes };
-                layers.beneath("model.classes", classes);
-            }
-            Some(_) => {
-                layers.beneath("model.input", shape.map(|size| size as i64).to_vec());
-                layers.beneath("model.classes", classes);
-            }
-            None => {}
-        }
-    }
 }
 
 /// The record of this very run, if it came to its end before.
@@ -328,25 +281,4 @@ fn report(
     object["out"] = json!(out);
     console.object(&object)?;
     Ok(Outcome::Done)
-}
-
-#[cfg(test)]
-mod tests {
-    use mr_models::Architecture;
-
-    use super::*;
-
-    #[test]
-    fn an_open_table_is_fitted_to_the_data() {
-        let mut layers = Layers::default();
-        layers.set("model.type=mlp").unwrap();
-        layers.set("data.name=sparse-parity").unwrap();
-        layers.set("data.limit=10").unwrap();
-        let source = Source::of(&layers).unwrap();
-        source.fit(&mut layers);
-        let Some(Architecture::Mlp(mlp)) = Settings::of(layers).unwrap().model else {
-            panic!("the table is an mlp");
-        };
-        assert_eq!((mlp.input, mlp.classes), ([15, 1, 1], 2));
-    }
 }

@@ -1,0 +1,160 @@
+//! Folders that cannot be written, or that hold something else: what is there stays.
+
+use crate::says;
+use crate::support::{Lab, NET};
+
+#[test]
+fn output_folders() {
+    let lab = Lab::new();
+    lab.net();
+    lab.write("file", "mine");
+    for words in [
+        "train --arch mlp --out file/run",
+        "train --arch mlp --out file",
+        "eval --model net --out file/run",
+        "attack --model net --epsilon 0.1 --out file/run",
+        "measure --model net --out file/run",
+    ] {
+        says(&lab, words, &["--out", "file"]);
+    }
+    says(
+        &lab,
+        "attack --model net --epsilon 0.1 --save file/a",
+        &["--save file/a: cannot write there"],
+    );
+    assert_eq!(lab.read("file"), b"mine");
+
+    // Another run's results are not replaced unless that is asked for.
+    let before = (
+        lab.read("net/record.json"),
+        lab.read("net/model.safetensors"),
+    );
+    for (words, part) in [
+        (
+            "train --config net.toml --seed 1 --out net",
+            "(its seed is 0, not 1)",
+        ),
+        (
+            "train --config net.toml --lr 0.1 --out net",
+            "(its train.optimizer.lr is 0.001, not 0.1)",
+        ),
+        (
+            "eval --model net --out net",
+            "(of `mr train`, not `mr eval`)",
+        ),
+        (
+            "attack --model net --epsilon 0.1 --out net",
+            "(of `mr train`, not `mr attack`)",
+        ),
+    ] {
+        says(
+            &lab,
+            words,
+            &[
+                "net/record.json is the record of another run",
+                part,
+                "--overwrite",
+            ],
+        );
+    }
+    assert_eq!(
+        before,
+        (
+            lab.read("net/record.json"),
+            lab.read("net/model.safetensors")
+        )
+    );
+    lab.write("odd/record.json", "{}");
+    says(
+        &lab,
+        "eval --model net --out odd",
+        &["odd/record.json", "--overwrite"],
+    );
+    assert_eq!(lab.read("odd/record.json"), b"{}");
+    lab.run("eval --model net --out odd --overwrite");
+    std::fs::remove_file(lab.path("net/record.json")).unwrap();
+    says(
+        &lab,
+        "train --config net.toml --out net",
+        &["no record says of which run"],
+    );
+}
+
+/// A shell that lets no file grow beyond `kib`, as a full disk would not.
+#[cfg(unix)]
+fn on_a_full_disk(lab: &Lab, kib: usize, words: &str) -> assert_cmd::Command {
+    let mut shell = assert_cmd::Command::new("bash");
+    let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" {words}");
+    shell
+        .args(["-c", &script, env!("CARGO_BIN_EXE_mr")])
+        .current_dir(lab.path(""));
+    shell
+}
+
+#[cfg(unix)]
+#[test]
+fn full_disks() {
+    use predicates::str::contains;
+
+    let lab = Lab::new();
+    lab.net();
+    lab.write("adversarial", "mine");
+    let attack = "attack --model net --limit 200 --epsilon 0.1 --steps 1 --save adversarial";
+    on_a_full_disk(&lab, 100, attack)
+        .assert()
+        .code(2)
+        .stderr(contains("error: adversarial: "));
+    assert_eq!(lab.read("adversarial"), b"mine");
+
+    let record = lab.read("net/record.json");
+    on_a_full_disk(&lab, 1, "train --config net.toml --out net --overwrite")
+        .assert()
+        .code(2)
+        .stderr(contains("error: cannot write a checkpoint"));
+    assert_eq!(lab.read("net/record.json"), record);
+    let left: Vec<_> = std::fs::read_dir(lab.path("net")).unwrap().collect();
+    assert_eq!(left.len(), 2, "no half-written file is left");
+
+    let eval = "eval --model net --limit 10 --out judged";
+    on_a_full_disk(&lab, 0, eval)
+        .assert()
+        .code(2)
+        .stderr(contains("the record is not written"));
+    assert!(!lab.path("judged/record.json").exists());
+}
+
+#[test]
+fn checkpoints_of_another_run() {
+    let lab = Lab::new();
+    lab.write("net.toml", NET);
+    lab.write(
+        "slow.toml",
+        "[train]\nsteps = 1000000\ncheckpoint = { every_steps = 10 }",
+    );
+    let words = "train --config net.toml --config slow.toml --out run";
+    let mut process = lab.process(words).spawn().unwrap();
+    let checkpoint = lab.path("run/checkpoint.safetensors");
+    let start = std::time::Instant::now();
+    while !checkpoint.exists() {
+        assert!(start.elapsed().as_secs() < 60, "no checkpoint");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let kept = std::fs::read(&checkpoint).unwrap();
+    says(
+        &lab,
+        &format!("{words} --lr 0.5"),
+        &[
+            "is the checkpoint of another run: ",
+            "optimizer.lr is 0.001 there and 0.5 here",
+        ],
+    );
+    assert_eq!(std::fs::read(&checkpoint).unwrap(), kept);
+    lab.write("run/checkpoint.safetensors", &kept[..kept.len() / 2]);
+    says(
+        &lab,
+        words,
+        &["checkpoint.safetensors: ", "remove it to start afresh"],
+    );
+}
