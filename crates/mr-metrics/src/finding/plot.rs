@@ -181,7 +181,7 @@ fn line(
 ) -> Result<PlotGroup, MetricError> {
     let mut group = PlotGroup::default();
     for level in levels(points(runs, source)?) {
-        let y = Centre::Mean.interval(&level.sample.values, bootstrap)?;
+        let y = Centre::Mean.interval(&level.sample, bootstrap)?;
         group.x.push(level.x);
         group.y.push(y.value);
         group.low.push(y.low);

@@ -20,9 +20,9 @@ pub enum Centre {
     Mean,
     /// The median over seeds.
     Median,
-    /// The lowest seed, so that a lower bound holds for each. Has no interval.
+    /// The lowest run, so that a lower bound holds for each. Has no interval.
     Lowest,
-    /// The highest seed, so that an upper bound holds for each. Has no interval.
+    /// The highest run, so that an upper bound holds for each. Has no interval.
     Highest,
 }
 
@@ -42,20 +42,18 @@ impl Centre {
         matches!(self, Self::Mean | Self::Median)
     }
 
-    /// The number with its interval over seeds.
+    /// The number with its interval over seeds; an extreme is that of all runs, which the mean of a
+    /// seed's runs would hide.
     pub(super) fn interval(
         self,
-        values: &[f64],
+        sample: &Sample,
         bootstrap: Bootstrap,
     ) -> Result<Interval, MetricError> {
         if self.has_interval() {
-            return bca(values, |values| self.of(values), bootstrap);
+            return bca(&sample.values, |values| self.of(values), bootstrap);
         }
-        Ok(Interval::point(
-            self.of(values),
-            bootstrap.level,
-            values.len(),
-        ))
+        let extreme = self.of(&sample.each);
+        Ok(Interval::point(extreme, bootstrap.level, sample.each.len()))
     }
 }
 
@@ -75,8 +73,8 @@ impl fmt::Display for Centre {
 pub(super) struct Sample {
     pub(super) seeds: Vec<u64>,
     pub(super) values: Vec<f64>,
-    /// Records behind the values.
-    pub(super) runs: usize,
+    /// The value of each record behind them.
+    pub(super) each: Vec<f64>,
 }
 
 impl Sample {
@@ -106,17 +104,17 @@ impl Sample {
         Self {
             seeds: by_seed.keys().copied().collect(),
             values: by_seed.values().map(|v| Centre::Mean.of(v)).collect(),
-            runs: points.len(),
+            each: points.iter().map(|&(_, value)| value).collect(),
         }
     }
 
     /// `5 seeds`, or `5 seeds (30 runs)`.
     pub(super) fn size(&self) -> String {
         let seeds = seeds(self.seeds.len());
-        if self.runs == self.seeds.len() {
+        if self.each.len() == self.seeds.len() {
             seeds
         } else {
-            format!("{seeds} ({} runs)", self.runs)
+            format!("{seeds} ({} runs)", self.each.len())
         }
     }
 }
@@ -219,16 +217,16 @@ mod tests {
     }
 
     #[test]
-    fn extremes_have_no_interval() {
-        let values = [1.0, 4.0, 2.0];
-        let lowest = Centre::Lowest
-            .interval(&values, Bootstrap::default())
-            .unwrap();
-        assert_eq!((lowest.value, lowest.ends()), (1.0, None));
-        let median = Centre::Median
-            .interval(&values, Bootstrap::default())
-            .unwrap();
-        assert_eq!(median.value, 2.0);
+    fn extremes_are_those_of_runs_and_have_no_interval() {
+        // The seeds' means are 1, 4 and 2: one run of the first is far lower.
+        let points = [(0, -1.0), (0, 3.0), (1, 4.0), (2, 2.0)];
+        let sample = Sample::from_points(&points);
+        let of = |centre: Centre| centre.interval(&sample, Bootstrap::default()).unwrap();
+        let lowest = of(Centre::Lowest);
+        assert_eq!((lowest.value, lowest.ends(), lowest.n), (-1.0, None, 4));
+        assert_eq!(of(Centre::Highest).value, 4.0);
+        let median = of(Centre::Median);
+        assert_eq!((median.value, median.n), (2.0, 3));
         assert!(median.ends().is_some());
         assert!(Centre::Mean.of(&[]).is_nan());
     }

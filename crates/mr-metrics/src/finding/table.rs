@@ -93,7 +93,7 @@ impl TablePlan {
                 seeds.dedup();
                 let cells = self.columns.iter().map(|column| {
                     let sample = Sample::over(&runs, &column.metric).ok()?;
-                    column.centre.interval(&sample.values, bootstrap).ok()
+                    column.centre.interval(&sample, bootstrap).ok()
                 });
                 TableRow {
                     name,

@@ -32,7 +32,7 @@ impl ValueTest {
         bootstrap: Bootstrap,
     ) -> Result<Judgement, MetricError> {
         let sample = Sample::of(records, conditions, &self.metric)?;
-        let observed = self.centre.interval(&sample.values, bootstrap)?;
+        let observed = self.centre.interval(&sample, bootstrap)?;
         Ok(Judgement {
             text: format!(
                 "the {} of {} over {} is {}",
