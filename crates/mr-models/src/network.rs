@@ -120,3 +120,32 @@ impl Model for Network {
         self.run_training(input, hook, &mut Pass::evaluation())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::{ConvNet, Mlp};
+
+    #[test]
+    fn settings_outside_their_range_are_named() {
+        let refuse = |architecture| {
+            let made = Network::init(architecture, 0, &Device::flex());
+            made.unwrap_err().to_string()
+        };
+        let mlp = |hidden| {
+            Architecture::Mlp(Mlp {
+                hidden,
+                ..Mlp::default()
+            })
+        };
+        let error = refuse(mlp(vec![8, 0]));
+        assert_eq!(error, "hidden is [8, 0], must be from 1 to 65536 each");
+        assert!(refuse(mlp(vec![1 << 40])).contains("from 1 to 65536"));
+        let convnet = ConvNet {
+            widths: vec![2; 5],
+            ..ConvNet::default()
+        };
+        let error = refuse(Architecture::Convnet(convnet));
+        assert!(error.contains("at most 4 stages"), "{error}");
+    }
+}

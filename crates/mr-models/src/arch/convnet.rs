@@ -8,8 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{
-    Normalization, Trace, at_least_one, batch_normalization, convolution, push_affine,
-    push_batch_norm, rate, setting,
+    Normalization, Trace, batch_normalization, convolution, push_affine, push_batch_norm, rate,
+    setting, sizes,
 };
 use super::mlp::head;
 use super::{Definition, Pass};
@@ -75,11 +75,11 @@ impl ConvNet {
 
 impl Definition for ConvNet {
     fn validate(&self) -> Result<(), ModelError> {
-        at_least_one("input", &self.input)?;
-        at_least_one("widths", &self.widths)?;
-        at_least_one("hidden", &self.hidden)?;
-        at_least_one("depth", &[self.depth])?;
-        at_least_one("classes", &[self.classes])?;
+        sizes("input", &self.input)?;
+        sizes("widths", &self.widths)?;
+        sizes("hidden", &self.hidden)?;
+        sizes("depth", &[self.depth])?;
+        sizes("classes", &[self.classes])?;
         rate(self.dropout)?;
         if self.kernel.is_multiple_of(2) {
             return Err(setting("kernel", &self.kernel.to_string(), "odd"));

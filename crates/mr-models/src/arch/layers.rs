@@ -64,12 +64,17 @@ pub(crate) fn setting(what: &str, value: &str, valid: &str) -> ModelError {
     }
 }
 
-/// Every number of `values` is at least 1.
-pub(crate) fn at_least_one(what: &str, values: &[usize]) -> Result<(), ModelError> {
-    if values.contains(&0) {
-        return Err(setting(what, &format!("{values:?}"), "at least 1 each"));
+/// Largest width, side or count of an architecture: a slip of the keyboard is an error, not the end of
+/// the machine's memory.
+const LARGEST: usize = 1 << 16;
+
+/// Every number of `values` is a size: from 1 to [`LARGEST`].
+pub(crate) fn sizes(what: &str, values: &[usize]) -> Result<(), ModelError> {
+    if values.iter().all(|size| (1..=LARGEST).contains(size)) {
+        return Ok(());
     }
-    Ok(())
+    let valid = format!("from 1 to {LARGEST} each");
+    Err(setting(what, &format!("{values:?}"), &valid))
 }
 
 /// A dropout rate.

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{Normalization, Trace, at_least_one, linear, push_affine, rate};
+use super::layers::{Normalization, Trace, linear, push_affine, rate, sizes};
 use super::{Definition, Pass};
 use crate::error::ModelError;
 use crate::hook::Hook;
@@ -44,9 +44,9 @@ impl Default for Mlp {
 
 impl Definition for Mlp {
     fn validate(&self) -> Result<(), ModelError> {
-        at_least_one("input", &self.input)?;
-        at_least_one("hidden", &self.hidden)?;
-        at_least_one("classes", &[self.classes])?;
+        sizes("input", &self.input)?;
+        sizes("hidden", &self.hidden)?;
+        sizes("classes", &[self.classes])?;
         rate(self.dropout)?;
         self.normalization.as_ref().map_or(Ok(()), |normalization| {
             normalization.validate(self.input[0])

@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{
-    Normalization, Trace, at_least_one, batch_normalization, convolution, linear, push_affine,
-    push_batch_norm, setting,
+    Normalization, Trace, batch_normalization, convolution, linear, push_affine, push_batch_norm,
+    setting, sizes,
 };
 use super::{Definition, Pass};
 use crate::error::ModelError;
@@ -91,9 +91,9 @@ impl ResNet {
 
 impl Definition for ResNet {
     fn validate(&self) -> Result<(), ModelError> {
-        at_least_one("input", &self.input)?;
-        at_least_one("width", &[self.width])?;
-        at_least_one("classes", &[self.classes])?;
+        sizes("input", &self.input)?;
+        sizes("width", &[self.width])?;
+        sizes("classes", &[self.classes])?;
         if !(1..=8).contains(&self.stages) {
             return Err(setting("stages", &self.stages.to_string(), "in 1..=8"));
         }

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{Trace, at_least_one, linear, product, push_affine, uniform};
+use super::layers::{Trace, linear, product, push_affine, sizes, uniform};
 use super::{Definition, Pass};
 use crate::error::ModelError;
 use crate::hook::Hook;
@@ -56,8 +56,8 @@ impl Default for Toy {
 
 impl Definition for Toy {
     fn validate(&self) -> Result<(), ModelError> {
-        at_least_one("features", &[self.features])?;
-        at_least_one("hidden", &[self.hidden])
+        sizes("features", &[self.features])?;
+        sizes("hidden", &[self.hidden])
     }
 
     fn spec(&self) -> ModelSpec {
