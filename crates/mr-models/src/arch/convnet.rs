@@ -7,11 +7,11 @@ use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::head::Head;
 use super::layers::{
     Normalization, Trace, batch_normalization, convolution, push_affine, push_batch_norm, rate,
     setting, sizes,
 };
-use super::mlp::head;
 use super::{Definition, Pass};
 use crate::error::ModelError;
 use crate::hook::Hook;
@@ -64,6 +64,14 @@ impl Default for ConvNet {
 }
 
 impl ConvNet {
+    fn head(&self) -> Head<'_> {
+        Head {
+            hidden: &self.hidden,
+            classes: self.classes,
+            dropout: self.dropout,
+        }
+    }
+
     /// Width of what the first linear layer takes.
     fn flat(&self) -> usize {
         let [channels, height, width] = self.input;
@@ -113,12 +121,7 @@ impl Definition for ConvNet {
             }
             (height, width) = (height / 2, width / 2);
         }
-        for (i, &units) in self.hidden.iter().enumerate() {
-            sites.push(Site::vector(format!("linear{}.hook_pre", i + 1), units));
-            sites.push(Site::vector(format!("linear{}.hook_out", i + 1), units));
-        }
-        let last = self.hidden.len() + 1;
-        sites.push(Site::vector(format!("linear{last}.hook_out"), self.classes));
+        self.head().push_sites(&mut sites);
         ModelSpec {
             name: "convnet".into(),
             input: InputKind::Real { shape: self.input },
@@ -142,12 +145,8 @@ impl Definition for ConvNet {
                 channels = filters;
             }
         }
-        let mut width = self.flat();
-        for (i, &out) in self.hidden.iter().chain([&self.classes]).enumerate() {
-            let name = format!("linear{}", i + 1);
-            push_affine(&mut weights, &name, &[out, width], true, rng, device);
-            width = out;
-        }
+        self.head()
+            .push_weights(self.flat(), &mut weights, rng, device);
         weights
     }
 
@@ -177,7 +176,6 @@ impl Definition for ConvNet {
             x = max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2]));
         }
         let h = x.reshape([batch, self.flat()]);
-        let logits = head(h, &self.hidden, self.dropout, weights, &mut trace, pass);
-        logits.reshape([batch, 1, self.classes])
+        self.head().forward(h, weights, &mut trace, pass)
     }
 }

@@ -1,16 +1,16 @@
 //! Multilayer perceptron.
 
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{Normalization, Trace, linear, push_affine, rate, sizes};
+use super::head::Head;
+use super::layers::{Normalization, Trace, rate, sizes};
 use super::{Definition, Pass};
 use crate::error::ModelError;
 use crate::hook::Hook;
 use crate::input::Input;
-use crate::site::{InputKind, ModelSpec, Site};
+use crate::site::{InputKind, ModelSpec};
 use crate::weights::Weights;
 
 /// Linear layers with ReLU between them. Weights are `linear1`, `linear2`, ...
@@ -42,6 +42,16 @@ impl Default for Mlp {
     }
 }
 
+impl Mlp {
+    fn head(&self) -> Head<'_> {
+        Head {
+            hidden: &self.hidden,
+            classes: self.classes,
+            dropout: self.dropout,
+        }
+    }
+}
+
 impl Definition for Mlp {
     fn validate(&self) -> Result<(), ModelError> {
         sizes("input", &self.input)?;
@@ -55,12 +65,7 @@ impl Definition for Mlp {
 
     fn spec(&self) -> ModelSpec {
         let mut sites = Vec::new();
-        for (i, &width) in self.hidden.iter().enumerate() {
-            sites.push(Site::vector(format!("linear{}.hook_pre", i + 1), width));
-            sites.push(Site::vector(format!("linear{}.hook_out", i + 1), width));
-        }
-        let last = self.hidden.len() + 1;
-        sites.push(Site::vector(format!("linear{last}.hook_out"), self.classes));
+        self.head().push_sites(&mut sites);
         ModelSpec {
             name: "mlp".into(),
             input: InputKind::Real { shape: self.input },
@@ -71,12 +76,8 @@ impl Definition for Mlp {
 
     fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> Weights {
         let mut weights = Weights::default();
-        let mut width = self.input.iter().product();
-        for (i, &out) in self.hidden.iter().chain([&self.classes]).enumerate() {
-            let name = format!("linear{}", i + 1);
-            push_affine(&mut weights, &name, &[out, width], true, rng, device);
-            width = out;
-        }
+        let width = self.input.iter().product();
+        self.head().push_weights(width, &mut weights, rng, device);
         weights
     }
 
@@ -92,27 +93,6 @@ impl Definition for Mlp {
         let batch = x.dims()[0];
         let mut trace = Trace::new(spec, hook);
         let h = x.reshape([batch, self.input.iter().product()]);
-        let logits = head(h, &self.hidden, self.dropout, weights, &mut trace, pass);
-        logits.reshape([batch, 1, self.classes])
+        self.head().forward(h, weights, &mut trace, pass)
     }
-}
-
-/// Hidden linear layers with ReLU and dropout, then the logits: `[batch, in]` to
-/// `[batch, classes]`.
-pub(super) fn head(
-    mut h: Tensor<2>,
-    hidden: &[usize],
-    dropout: f64,
-    weights: &Weights,
-    trace: &mut Trace<'_>,
-    pass: &mut Pass,
-) -> Tensor<2> {
-    for i in 1..=hidden.len() {
-        let name = format!("linear{i}");
-        h = trace.vector(&format!("{name}.hook_pre"), linear(weights, &name, h));
-        h = trace.vector(&format!("{name}.hook_out"), relu(h));
-        h = pass.dropout(h, dropout);
-    }
-    let name = format!("linear{}", hidden.len() + 1);
-    trace.vector(&format!("{name}.hook_out"), linear(weights, &name, h))
 }

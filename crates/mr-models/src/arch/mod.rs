@@ -1,6 +1,7 @@
 //! The architectures: each one file, registered in [`Architecture`].
 
 mod convnet;
+mod head;
 mod layers;
 mod mlp;
 mod pass;
