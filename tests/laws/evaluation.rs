@@ -28,6 +28,7 @@ fn radius(norm: Norm) -> f32 {
         Norm::Linf => 0.03,
         Norm::L2 => 0.5,
         Norm::L1 => 5.0,
+        Norm::L0 => 20.0,
     }
 }
 
@@ -125,11 +126,11 @@ fn an_example_that_is_wrong_already_is_broken_at_distance_zero_and_costs_one_pas
 struct Boaster(f32);
 
 impl Attack for Boaster {
-    fn name(&self) -> &'static str {
-        "boaster"
+    fn name(&self) -> String {
+        "boaster".into()
     }
 
-    fn fits(&self, _spec: &ModelSpec) -> Result<(), AttackError> {
+    fn fits(&self, _spec: &ModelSpec, _threat: &ThreatModel) -> Result<(), AttackError> {
         Ok(())
     }
 
@@ -288,6 +289,7 @@ fn distance(norm: Norm, origin: &[f32], point: &[f32]) -> f64 {
         Norm::Linf => changes.fold(0.0, f64::max),
         Norm::L2 => changes.map(|change| change * change).sum::<f64>().sqrt(),
         Norm::L1 => changes.sum(),
+        Norm::L0 => changes.filter(|&change| change > 0.0).count() as f64,
     }
 }
 

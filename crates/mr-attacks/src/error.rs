@@ -26,6 +26,9 @@ pub enum AttackError {
         /// Near matches, or every name.
         hint: String,
     },
+    /// An attack, a threat and a model do not go together.
+    #[error("{0}")]
+    Unfit(String),
     /// The data do not fit the model or the threat.
     #[error("{0}")]
     Data(String),
@@ -36,6 +39,14 @@ pub enum AttackError {
         example: usize,
         /// NaN or an infinity.
         value: f32,
+    },
+    /// The file of a resumable evaluation cannot be used.
+    #[error("{path}: {reason}")]
+    Journal {
+        /// The file.
+        path: String,
+        /// What is wrong with it, and what would help.
+        reason: String,
     },
     /// The evaluation was told to stop.
     #[error("stopped")]

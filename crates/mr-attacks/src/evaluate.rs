@@ -1,14 +1,17 @@
 //! Robust accuracy: which examples some attack breaks.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use burn::tensor::Tensor;
-use mr_models::{Input, InputKind, Model, data::Dataset, floats, predictions};
+use burn::tensor::{Tensor, TensorData};
+use mr_models::{Input, InputKind, Model, Place, data::Dataset, floats, predictions};
 use serde::{Deserialize, Serialize};
 
 use crate::attack::Attack;
 use crate::error::AttackError;
 use crate::goal::Goal;
+use crate::journal::Journal;
+use crate::table::Table;
 use crate::threat::{TOLERANCE, ThreatModel};
 use crate::victim::{Meter, Victim};
 use crate::workers::Workers;
@@ -58,6 +61,13 @@ pub struct Judged {
     pub attack: Option<String>,
 }
 
+impl Judged {
+    /// Whether the model is right and nothing broke it.
+    pub fn is_robust(&self) -> bool {
+        self.clean == self.label && !self.success
+    }
+}
+
 /// Passes through the model, counted in examples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -67,11 +77,20 @@ pub struct Counts {
     pub backwards: u64,
 }
 
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.forwards += other.forwards;
+        self.backwards += other.backwards;
+    }
+}
+
 /// The outcome of an evaluation, by example and in the order of the data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
     /// What became of each example.
     pub examples: Vec<Judged>,
+    /// What each attack did, in the order that they ran.
+    pub attempts: Vec<Attempt>,
     /// Passes through the model.
     pub counts: Counts,
     /// The adversarial points `[example, coordinate]`, row-major, if they were to be kept: clean
@@ -87,10 +106,7 @@ impl Evaluation {
 
     /// Whether each example is right and broken by nothing.
     pub fn robust_mask(&self) -> Vec<bool> {
-        self.examples
-            .iter()
-            .map(|e| e.clean == e.label && !e.success)
-            .collect()
+        self.examples.iter().map(Judged::is_robust).collect()
     }
 
     /// Share of examples that the model gets right.
@@ -110,20 +126,39 @@ fn share(mask: &[bool]) -> f64 {
 
 /// How far an evaluation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Examples done.
+pub struct Progress<'a> {
+    /// The attack at work; `clean` before the first.
+    pub attack: &'a str,
+    /// Examples that it is done with.
     pub done: usize,
-    /// Of those, right and broken by nothing.
-    pub robust: usize,
-    /// Examples in all.
+    /// Examples that it is given: those that no attack before it broke.
     pub total: usize,
+    /// Of all examples, those that are right and broken by nothing so far.
+    pub robust: usize,
+    /// All examples.
+    pub examples: usize,
+}
+
+/// What an attack did in an evaluation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attempt {
+    /// The attack's name.
+    pub attack: String,
+    /// Examples that it was given.
+    pub attacked: usize,
+    /// Of those, broken by it.
+    pub broken: usize,
+    /// Examples that are right and broken by nothing up to here.
+    pub robust: usize,
 }
 
 /// Evaluates attacks on a model, one after the other, each on what none before it broke.
 ///
 /// Every example gets a fresh forward pass first: one that already reaches the goal is broken at
 /// distance 0 and is not attacked. What an attack proposes is projected into the threat and judged by
-/// another fresh forward pass; the attack's own opinion does not count.
+/// another fresh forward pass; the attack's own opinion does not count. Under an unbounded threat every
+/// attack is given every example that is not broken at distance 0, and the smallest distance counts.
 ///
 /// # Errors
 /// [`AttackError`] if threat, goal, attacks or data do not fit the model, or its logits are not
@@ -136,13 +171,32 @@ pub fn evaluate(
     attacks: &[&dyn Attack],
     config: &EvaluationConfig,
 ) -> Result<Evaluation, AttackError> {
-    evaluate_with(model, data, threat, goal, attacks, config, &|_| true)
+    evaluate_with(
+        model,
+        data,
+        threat,
+        goal,
+        attacks,
+        config,
+        Watch {
+            journal: None,
+            progress: &mut |_| true,
+        },
+    )
 }
 
-/// As [`evaluate`]; tells `progress` after each batch, and stops where it says `false`.
+/// How an evaluation is watched.
+pub struct Watch<'a> {
+    /// Where to leave what is finished, and to take from what an earlier run finished.
+    pub journal: Option<&'a Journal>,
+    /// Told after each batch; where it says `false` the evaluation stops.
+    pub progress: &'a mut (dyn FnMut(Progress<'_>) -> bool + Send),
+}
+
+/// As [`evaluate`], and watched: with progress, and a [`Journal`] from which a killed run goes on.
 ///
 /// # Errors
-/// Those of [`evaluate`], and [`AttackError::Stopped`].
+/// Those of [`evaluate`], [`AttackError::Stopped`], and [`AttackError::Journal`].
 pub fn evaluate_with(
     model: &dyn Model,
     data: &Dataset,
@@ -150,56 +204,72 @@ pub fn evaluate_with(
     goal: &Goal,
     attacks: &[&dyn Attack],
     config: &EvaluationConfig,
-    progress: &(dyn Fn(Progress) -> bool + Sync),
+    watch: Watch<'_>,
 ) -> Result<Evaluation, AttackError> {
     fits(model, data, threat, goal, attacks, config)?;
-    let meter = Meter::default();
-    let total = data.len();
-    let so_far = Mutex::new(Progress {
-        done: 0,
-        robust: 0,
-        total,
-    });
-    let batches = total.div_ceil(config.batch_size);
-    let parts = Workers::new(config.threads).map(batches, |batch| {
-        let first = batch * config.batch_size;
-        let rows: Vec<usize> = (first..total.min(first + config.batch_size)).collect();
-        let run = Run {
-            model,
-            data,
-            threat,
-            goal,
-            attacks,
-            config,
-            meter: &meter,
-        };
-        let part = run.batch(&rows)?;
-        let mut now = so_far.lock().unwrap_or_else(PoisonError::into_inner);
-        now.done += rows.len();
-        now.robust += part
-            .examples
-            .iter()
-            .filter(|e| e.clean == e.label && !e.success)
-            .count();
-        if progress(*now) {
-            Ok(part)
-        } else {
+    let Watch { journal, progress } = watch;
+    let run = Run {
+        model,
+        data,
+        threat,
+        goal,
+        config,
+    };
+    let clean = run.clean(progress)?;
+    let names: Vec<String> = attacks.iter().map(|attack| attack.name()).collect();
+    let mut table = Table::new(&names, clean.examples, clean.counts);
+    if config.keep {
+        table.points = Some(data_points(&run, threat));
+    }
+    if let Some(journal) = journal {
+        journal.restore(&mut table)?;
+    }
+    let shared = Mutex::new((table, progress));
+    for (at, attack) in attacks.iter().enumerate() {
+        let open = lock(&shared).0.open(at, threat.is_unbounded());
+        let total = open.len();
+        let done = AtomicUsize::new(0);
+        let batches: Vec<&[usize]> = open.chunks(config.batch_size).collect();
+        Workers::new(config.threads).map(batches.len(), |batch| {
+            let rows = batches[batch];
+            let found = run.attack(*attack, rows, &clean.logits)?;
+            let mut shared = lock(&shared);
+            let (table, progress) = &mut *shared;
+            table.enter(at, rows, found.0, found.1);
+            let done = done.fetch_add(rows.len(), Ordering::Relaxed) + rows.len();
+            if let Some(journal) = journal {
+                journal.keep(table, false)?;
+            }
+            let goes_on = progress(Progress {
+                attack: &names[at],
+                done,
+                total,
+                robust: table.robust(),
+                examples: table.examples.len(),
+            });
+            if goes_on {
+                return Ok(());
+            }
+            if let Some(journal) = journal {
+                journal.keep(table, true)?;
+            }
             Err(AttackError::Stopped)
-        }
-    })?;
-    let mut examples = Vec::with_capacity(total);
-    let mut points = config.keep.then(Vec::new);
-    for part in parts {
-        examples.extend(part.examples);
-        if let (Some(points), Some(part)) = (&mut points, part.points) {
-            points.extend(part);
-        }
+        })?;
+    }
+    let (table, _) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(journal) = journal {
+        journal.keep(&table, true)?;
     }
     Ok(Evaluation {
-        examples,
-        counts: meter.counts(),
-        points,
+        attempts: table.attempts(),
+        examples: table.examples,
+        counts: table.counts,
+        points: table.points,
     })
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn fits(
@@ -217,7 +287,7 @@ fn fits(
     threat.fits(spec)?;
     goal.fits(spec.classes)?;
     for attack in attacks {
-        attack.fits(spec)?;
+        attack.fits(spec, threat)?;
     }
     match spec.input {
         InputKind::Real { shape } if shape == data.shape() => {}
@@ -250,18 +320,30 @@ struct Run<'a> {
     data: &'a Dataset,
     threat: &'a ThreatModel,
     goal: &'a Goal,
-    attacks: &'a [&'a dyn Attack],
     config: &'a EvaluationConfig,
-    meter: &'a Meter,
 }
 
-struct Part {
+/// The examples before any attack, with their logits, row-major.
+struct Clean {
     examples: Vec<Judged>,
-    points: Option<Vec<f32>>,
+    logits: Vec<f32>,
+    counts: Counts,
+}
+
+/// What an attack did to an example.
+pub(crate) struct Found {
+    pub(crate) success: bool,
+    pub(crate) adversarial: usize,
+    pub(crate) distance: f32,
+    pub(crate) point: Option<Vec<f32>>,
 }
 
 impl Run<'_> {
-    fn batch(&self, rows: &[usize]) -> Result<Part, AttackError> {
+    fn victim<'v>(
+        &'v self,
+        rows: &[usize],
+        meter: &'v Meter,
+    ) -> Result<(Victim<'v>, Vec<u64>), AttackError> {
         let device = self.model.device();
         let input = self.data.input(rows, &device);
         let truth: Vec<usize> = rows.iter().map(|&row| self.data.labels()[row]).collect();
@@ -270,69 +352,121 @@ impl Run<'_> {
         let classes = self.model.spec().classes;
         let labels = self.goal.labels(&truth, &numbers, classes, seed, &device);
         self.check_box(&input, &numbers)?;
-        let mut victim = Victim::new(
+        let victim = Victim::new(
             self.model,
             self.threat,
             self.goal,
             (input, labels),
             numbers.clone(),
             seed,
-            self.meter,
+            meter,
         );
-        let clean = victim.clean_logits();
-        check_finite(&clean, &numbers)?;
-        let broken = victim.reached(&clean);
-        let predicted = predictions(&clean);
-        victim = victim.with_reference(clean);
-        let mut examples: Vec<Judged> = (0..rows.len())
-            .map(|i| Judged {
-                index: numbers[i],
-                label: truth[i],
-                clean: last(&predicted[i]),
-                adversarial: last(&predicted[i]),
-                success: broken[i],
-                distance: broken[i].then_some(0.0),
-                attack: None,
-            })
-            .collect();
-        let width = victim.origin().dims()[1];
-        let mut points = self.config.keep.then(|| floats(victim.origin().clone()));
-        for attack in self.attacks {
-            let open: Vec<usize> = (0..rows.len()).filter(|&i| !examples[i].success).collect();
-            if open.is_empty() {
-                break;
+        Ok((victim, numbers))
+    }
+
+    fn clean(
+        &self,
+        progress: &mut (dyn FnMut(Progress<'_>) -> bool + Send),
+    ) -> Result<Clean, AttackError> {
+        let all: Vec<usize> = (0..self.data.len()).collect();
+        let batches: Vec<&[usize]> = all.chunks(self.config.batch_size).collect();
+        let told = Mutex::new((0, 0, progress));
+        let parts = Workers::new(self.config.threads).map(batches.len(), |batch| {
+            let part = self.clean_batch(batches[batch])?;
+            let mut told = lock(&told);
+            let (done, robust, progress) = &mut *told;
+            *done += part.examples.len();
+            *robust += part.examples.iter().filter(|e| e.is_robust()).count();
+            let goes_on = progress(Progress {
+                attack: "clean",
+                done: *done,
+                total: all.len(),
+                robust: *robust,
+                examples: all.len(),
+            });
+            if goes_on {
+                Ok(part)
+            } else {
+                Err(AttackError::Stopped)
             }
-            let part = victim.select(&open);
-            let proposed = attack.run(&part)?;
-            let origin = part.origin();
-            let point = self.threat.project(origin, sane(proposed, origin));
-            let logits = part.logits(&point);
-            let open_numbers: Vec<u64> = open.iter().map(|&i| numbers[i]).collect();
-            check_finite(&logits, &open_numbers)?;
-            let reached = part.reached(&logits);
-            let inside = self.threat.contains(origin, &point);
-            let distances = floats(self.threat.distance(origin, &point));
-            let predicted = predictions(&logits);
-            let values = points.is_some().then(|| floats(point));
-            for (j, &i) in open.iter().enumerate() {
-                if !(reached[j] && inside[j]) {
-                    continue;
-                }
-                examples[i].success = true;
-                examples[i].adversarial = last(&predicted[j]);
-                examples[i].distance = Some(distances[j]);
-                examples[i].attack = Some(attack.name().into());
-                if let (Some(points), Some(values)) = (&mut points, &values) {
-                    points[i * width..(i + 1) * width]
-                        .copy_from_slice(&values[j * width..(j + 1) * width]);
-                }
-            }
+        })?;
+        let mut clean = Clean {
+            examples: Vec::with_capacity(all.len()),
+            logits: Vec::new(),
+            counts: Counts::default(),
+        };
+        for part in parts {
+            clean.counts += part.counts;
+            clean.examples.extend(part.examples);
+            clean.logits.extend(part.logits);
         }
-        Ok(Part { examples, points })
+        Ok(clean)
+    }
+
+    fn clean_batch(&self, rows: &[usize]) -> Result<Clean, AttackError> {
+        let meter = Meter::default();
+        let (victim, numbers) = self.victim(rows, &meter)?;
+        let victim = victim.in_stream("clean");
+        let logits = victim.clean_logits();
+        check_finite(&logits, &numbers)?;
+        let broken = victim.reached(&logits);
+        let predicted = predictions(&logits);
+        let examples = (0..rows.len()).map(|i| Judged {
+            index: numbers[i],
+            label: self.data.labels()[rows[i]],
+            clean: last(&predicted[i]),
+            adversarial: last(&predicted[i]),
+            success: broken[i],
+            distance: broken[i].then_some(0.0),
+            attack: None,
+        });
+        Ok(Clean {
+            examples: examples.collect(),
+            logits: floats(logits),
+            counts: meter.counts(),
+        })
+    }
+
+    fn attack(
+        &self,
+        attack: &dyn Attack,
+        rows: &[usize],
+        clean: &[f32],
+    ) -> Result<(Vec<Found>, Counts), AttackError> {
+        let meter = Meter::default();
+        let (victim, numbers) = self.victim(rows, &meter)?;
+        let name = attack.name();
+        let reference = rows_of(clean, rows, self.data.len(), &victim);
+        let victim = victim.with_reference(reference).in_stream(&name);
+        let proposed = attack.run(&victim)?;
+        let origin = victim.origin();
+        let point = self.threat.project(origin, sane(proposed, origin));
+        let logits = victim.logits(&point);
+        check_finite(&logits, &numbers)?;
+        let reached = victim.reached(&logits);
+        let inside = self.threat.contains(origin, &point);
+        let distances = floats(self.threat.distance(origin, &point));
+        let predicted = predictions(&logits);
+        let width = point.dims()[1];
+        let points = self.config.keep.then(|| floats(point));
+        let found = (0..rows.len()).map(|i| {
+            let success = reached[i] && inside[i];
+            let at = i * width..(i + 1) * width;
+            Found {
+                success,
+                adversarial: last(&predicted[i]),
+                distance: distances[i],
+                point: points
+                    .as_ref()
+                    .filter(|_| success)
+                    .map(|all| all[at].to_vec()),
+            }
+        });
+        Ok((found.collect(), meter.counts()))
     }
 
     fn check_box(&self, input: &Input, numbers: &[u64]) -> Result<(), AttackError> {
-        if self.threat.place != mr_models::Place::Input {
+        if self.threat.place != Place::Input {
             return Ok(());
         }
         let [low, high] = self.threat.bounds;
@@ -350,6 +484,34 @@ impl Run<'_> {
             ))),
         }
     }
+}
+
+/// The clean points `[example, coordinate]`, row-major.
+fn data_points(run: &Run<'_>, threat: &ThreatModel) -> Vec<f32> {
+    let count = run.data.len();
+    match &threat.place {
+        Place::Input => (0..count).flat_map(|row| run.data.image(row)).collect(),
+        Place::Site(name) => {
+            let site = run
+                .model
+                .spec()
+                .site(name)
+                .expect("the threat fits the model");
+            vec![0.0; count * site.positions * site.channels]
+        }
+    }
+}
+
+/// Clean logits of some rows, `[row, position, class]`.
+fn rows_of(all: &[f32], rows: &[usize], count: usize, victim: &Victim<'_>) -> Tensor<3> {
+    let classes = victim.spec().classes;
+    let width = all.len() / count;
+    let mut values = Vec::with_capacity(rows.len() * width);
+    for &row in rows {
+        values.extend_from_slice(&all[row * width..(row + 1) * width]);
+    }
+    let shape = [rows.len(), width / classes, classes];
+    Tensor::from_data(TensorData::new(values, shape), &victim.device())
 }
 
 /// A proposal that is not a finite number is no proposal.

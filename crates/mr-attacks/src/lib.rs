@@ -25,19 +25,22 @@ mod attack;
 mod error;
 mod evaluate;
 mod goal;
+mod journal;
 mod randomness;
+mod table;
 mod threat;
 mod victim;
 mod workers;
 
-pub use attack::{Aimed, Attack, AttackConfig, Direction, Fgsm, GradientAttack, Pgd, Schedule};
+pub use attack::{Aimed, Attack, AttackConfig, Direction, Fgsm, ObjectiveAttack, Pgd, Schedule};
 pub use error::AttackError;
 pub use evaluate::{
-    Counts, Evaluation, EvaluationConfig, Judged, Progress, evaluate, evaluate_with,
+    Attempt, Counts, Evaluation, EvaluationConfig, Judged, Progress, Watch, evaluate, evaluate_with,
 };
 pub use goal::{Criterion, Goal, Targets};
+pub use journal::Journal;
 pub use mr_models::Place;
 pub use randomness::{Draw, uniform};
 pub use threat::{Norm, ThreatModel};
-pub use victim::{Climb, Meter, Victim};
+pub use victim::{Climb, Geometry, Meter, Scores, Victim};
 pub use workers::Workers;

@@ -33,7 +33,7 @@ impl Draw<'_> {
 }
 
 /// FNV-1a (Fowler, Noll & Vo): a hash that is the same in every build and on every platform.
-fn fnv1a(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })

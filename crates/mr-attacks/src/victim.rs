@@ -1,15 +1,20 @@
 //! What an attack sees of a model: points, values and gradients.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use mr_models::{
-    Input, Labels, Model, Objective, Place, Tap, floats, integers, predictions, value_and_grad_at,
+    Hook, Input, Labels, Model, ModelSpec, Objective, Place, Tap, class_tensor, floats, integers,
+    predictions, run_with_cache, value_and_grad_at, values_at,
 };
 
 use crate::error::AttackError;
 use crate::evaluate::Counts;
 use crate::goal::Goal;
+use crate::randomness::fnv1a;
 use crate::threat::ThreatModel;
 
 /// A batch of examples under attack: a model, a threat and a goal, with every point flattened to
@@ -23,6 +28,12 @@ pub struct Victim<'a> {
     origin: Tensor<2>,
     examples: Vec<u64>,
     seed: u64,
+    /// What the passes are for; keys what a random model draws, with the next.
+    stream: u64,
+    /// How many passes each example has been through, whatever batch it was in.
+    passes: Rc<RefCell<BTreeMap<u64, u64>>>,
+    /// Clean activations that objectives compare with, as they are first asked for.
+    clean: RefCell<BTreeMap<String, Tensor<3>>>,
     forwards: &'a AtomicU64,
     backwards: &'a AtomicU64,
 }
@@ -36,6 +47,41 @@ pub struct Climb {
     pub gradient: Tensor<2>,
     /// Whether the goal is reached at each point.
     pub reached: Vec<bool>,
+}
+
+/// The objective at points, without its gradient.
+#[derive(Debug, Clone)]
+pub struct Scores {
+    /// The objective at each point.
+    pub values: Vec<f32>,
+    /// Whether the goal is reached at each point.
+    pub reached: Vec<bool>,
+}
+
+/// How the coordinates of a point lie in a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Channels.
+    pub channels: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Whether the channels of one pixel lie side by side, as at a site; else all pixels of one channel
+    /// do, as in an input.
+    pub interleaved: bool,
+}
+
+impl Geometry {
+    /// The coordinate of a channel of a pixel.
+    pub fn at(&self, channel: usize, row: usize, column: usize) -> usize {
+        let pixel = row * self.width + column;
+        if self.interleaved {
+            pixel * self.channels + channel
+        } else {
+            channel * self.height * self.width + pixel
+        }
+    }
 }
 
 /// Counts forward and backward passes, in examples, over all threads.
@@ -89,9 +135,18 @@ impl<'a> Victim<'a> {
             origin,
             examples,
             seed,
+            stream: 0,
+            passes: Rc::default(),
+            clean: RefCell::default(),
             forwards: &meter.forwards,
             backwards: &meter.backwards,
         }
+    }
+
+    /// The same, with random models drawing what no other stream does.
+    pub(crate) fn in_stream(mut self, name: &str) -> Self {
+        self.stream = fnv1a(name.as_bytes());
+        self
     }
 
     /// What is allowed.
@@ -119,6 +174,96 @@ impl<'a> Victim<'a> {
         &self.labels
     }
 
+    /// What is known of the model.
+    pub fn spec(&self) -> &ModelSpec {
+        self.model.spec()
+    }
+
+    /// Where the model's weights lie.
+    pub fn device(&self) -> Device {
+        self.origin.device()
+    }
+
+    /// The true class of each example, at its last position.
+    pub fn truth(&self) -> Vec<usize> {
+        let positions = self.labels.truth.dims()[1];
+        let classes = classes_of(&self.labels.truth);
+        classes
+            .chunks(positions)
+            .map(|row| row[positions - 1])
+            .collect()
+    }
+
+    /// How the coordinates of a point lie in a picture.
+    pub fn geometry(&self) -> Geometry {
+        match &self.threat.place {
+            Place::Input => {
+                let [_, channels, height, width] = self.input.real().dims();
+                Geometry {
+                    channels,
+                    height,
+                    width,
+                    interleaved: false,
+                }
+            }
+            Place::Site(name) => {
+                let site = self.spec().site(name).expect("the threat fits the model");
+                let [height, width] = site.grid.unwrap_or([1, site.positions]);
+                Geometry {
+                    channels: site.channels,
+                    height,
+                    width,
+                    interleaved: true,
+                }
+            }
+        }
+    }
+
+    /// The same batch with these classes as the targets of objectives: one way among several to reach
+    /// the goal, which stays what it is.
+    pub fn towards(&self, targets: &[usize]) -> Self {
+        let mut there = self.same();
+        there.labels = there
+            .labels
+            .with_target(class_tensor(targets, &self.device()));
+        there
+    }
+
+    /// The same batch under another threat, such as a smaller ball.
+    pub fn under(&self, threat: &'a ThreatModel) -> Self {
+        Self {
+            threat,
+            ..self.same()
+        }
+    }
+
+    /// The same batch before another model, such as one that an attack is transferred from.
+    pub fn of(&self, model: &'a dyn Model) -> Self {
+        Self {
+            model,
+            clean: RefCell::default(),
+            ..self.same()
+        }
+    }
+
+    fn same(&self) -> Self {
+        Self {
+            model: self.model,
+            threat: self.threat,
+            goal: self.goal,
+            input: self.input.clone(),
+            labels: self.labels.clone(),
+            origin: self.origin.clone(),
+            examples: self.examples.clone(),
+            seed: self.seed,
+            stream: self.stream,
+            passes: Rc::clone(&self.passes),
+            clean: self.clean.clone(),
+            forwards: self.forwards,
+            backwards: self.backwards,
+        }
+    }
+
     /// Some of the examples, as a batch of their own.
     pub fn select(&self, rows: &[usize]) -> Self {
         let index = row_index(rows, &self.origin);
@@ -128,9 +273,18 @@ impl<'a> Victim<'a> {
             goal: self.goal,
             input: self.input.select(index.clone()),
             labels: self.labels.select(index.clone()),
-            origin: self.origin.clone().select(0, index),
+            origin: self.origin.clone().select(0, index.clone()),
             examples: rows.iter().map(|&row| self.examples[row]).collect(),
             seed: self.seed,
+            stream: self.stream,
+            passes: Rc::clone(&self.passes),
+            clean: RefCell::new(
+                self.clean
+                    .borrow()
+                    .iter()
+                    .map(|(site, all)| (site.clone(), all.clone().select(0, index.clone())))
+                    .collect(),
+            ),
             forwards: self.forwards,
             backwards: self.backwards,
         }
@@ -140,7 +294,7 @@ impl<'a> Victim<'a> {
     pub fn clean_logits(&self) -> Tensor<3> {
         self.forwards
             .fetch_add(self.examples.len() as u64, Ordering::Relaxed);
-        self.model.logits(&self.input)
+        self.drawn().logits(&self.input)
     }
 
     /// The same with logits that divergences are measured from.
@@ -153,16 +307,31 @@ impl<'a> Victim<'a> {
     pub fn logits(&self, point: &Tensor<2>) -> Tensor<3> {
         self.forwards
             .fetch_add(self.examples.len() as u64, Ordering::Relaxed);
-        match &self.threat.place {
-            Place::Input => self.model.logits(&self.at_input(point)),
-            Place::Site(site) => {
-                let mut adding = Adding {
-                    site,
-                    added: point.clone(),
-                };
-                self.model.run(&self.input, &mut adding)
-            }
+        let (input, taps) = self.at(point);
+        match taps.first() {
+            None => self.drawn().logits(&input),
+            Some(tap) => self.drawn().run(&input, &mut Adding(tap)),
         }
+    }
+
+    /// The objective at points and whether they reach the goal, by a forward pass alone.
+    ///
+    /// # Errors
+    /// [`AttackError::Model`] if the objective does not fit the model.
+    pub fn score(
+        &self,
+        objective: &dyn Objective,
+        point: &Tensor<2>,
+    ) -> Result<Scores, AttackError> {
+        let labels = self.labels_for(objective)?;
+        self.forwards
+            .fetch_add(self.examples.len() as u64, Ordering::Relaxed);
+        let (input, taps) = self.at(point);
+        let (values, logits) = values_at(&self.drawn(), &input, &labels, objective, &taps)?;
+        Ok(Scores {
+            values: floats(values),
+            reached: self.reached(&logits),
+        })
     }
 
     /// The objective at points, its gradient there, and whether they reach the goal.
@@ -174,23 +343,13 @@ impl<'a> Victim<'a> {
         objective: &dyn Objective,
         point: &Tensor<2>,
     ) -> Result<Climb, AttackError> {
+        let labels = self.labels_for(objective)?;
         let count = self.examples.len() as u64;
         self.forwards.fetch_add(count, Ordering::Relaxed);
         self.backwards.fetch_add(count, Ordering::Relaxed);
-        let (input, taps) = match &self.threat.place {
-            Place::Input => (self.at_input(point), Vec::new()),
-            Place::Site(site) => {
-                let shape = self.site_shape(site);
-                let tap = Tap {
-                    site: site.clone(),
-                    added: Some(point.clone().reshape(shape)),
-                };
-                (self.input.clone(), vec![tap])
-            }
-        };
+        let (input, taps) = self.at(point);
         let at_input = taps.is_empty();
-        let found =
-            value_and_grad_at(self.model, &input, &self.labels, objective, at_input, &taps)?;
+        let found = value_and_grad_at(&self.drawn(), &input, &labels, objective, at_input, &taps)?;
         let gradient = match &self.threat.place {
             Place::Input => found.input().clone().flatten(1, 3),
             Place::Site(site) => found.site(site).clone().flatten(1, 2),
@@ -223,17 +382,91 @@ impl<'a> Victim<'a> {
             .collect()
     }
 
-    fn at_input(&self, point: &Tensor<2>) -> Input {
-        Input::Real(point.clone().reshape(self.input.real().dims()))
+    /// What the model is given at these points: the input, and what is added at a site.
+    fn at(&self, point: &Tensor<2>) -> (Input, Vec<Tap>) {
+        match &self.threat.place {
+            Place::Input => {
+                let input = Input::Real(point.clone().reshape(self.input.real().dims()));
+                (input, Vec::new())
+            }
+            Place::Site(name) => {
+                let site = self.spec().site(name).expect("the threat fits the model");
+                let shape = [self.examples.len(), site.positions, site.channels];
+                let tap = Tap {
+                    site: name.clone(),
+                    added: Some(point.clone().reshape(shape)),
+                };
+                (self.input.clone(), vec![tap])
+            }
+        }
     }
 
-    fn site_shape(&self, site: &str) -> [usize; 3] {
-        let site = self
-            .model
-            .spec()
-            .site(site)
-            .expect("the threat fits the model");
-        [self.examples.len(), site.positions, site.channels]
+    /// The labels, with the clean activations that the objective compares with.
+    fn labels_for(&self, objective: &dyn Objective) -> Result<Labels, AttackError> {
+        let mut labels = self.labels.clone();
+        let sites = objective.references();
+        let mut clean = self.clean.borrow_mut();
+        let missing: Vec<&String> = sites.iter().filter(|s| !clean.contains_key(*s)).collect();
+        if !missing.is_empty() {
+            self.forwards
+                .fetch_add(self.examples.len() as u64, Ordering::Relaxed);
+            let (_, cache) = run_with_cache(&self.drawn(), &self.input, &missing)?;
+            clean.extend(cache.iter().map(|(site, at)| (site.into(), at.clone())));
+        }
+        for site in sites {
+            let at = clean[&site].clone();
+            labels.activations.insert(site, at);
+        }
+        Ok(labels)
+    }
+
+    /// The model, with the random numbers of one more pass.
+    fn drawn(&self) -> Drawn<'_> {
+        let mut keys = Vec::new();
+        if self.model.is_random() {
+            let mut passes = self.passes.borrow_mut();
+            keys.extend(self.examples.iter().map(|&example| {
+                let pass = passes.entry(example).or_default();
+                *pass += 1;
+                mix(self.seed ^ mix(self.stream ^ mix(example ^ mix(*pass))))
+            }));
+        }
+        Drawn {
+            model: self.model,
+            keys,
+        }
+    }
+}
+
+/// A 64-bit finaliser (Steele, Lea & Flood 2014, `SplitMix`): near keys give unrelated ones.
+fn mix(key: u64) -> u64 {
+    let key = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let key = (key ^ (key >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let key = (key ^ (key >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    key ^ (key >> 31)
+}
+
+/// A model whose next pass draws by these keys.
+struct Drawn<'a> {
+    model: &'a dyn Model,
+    keys: Vec<u64>,
+}
+
+impl Model for Drawn<'_> {
+    fn spec(&self) -> &ModelSpec {
+        self.model.spec()
+    }
+
+    fn device(&self) -> Device {
+        self.model.device()
+    }
+
+    fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
+        if self.keys.is_empty() {
+            self.model.run(input, hook)
+        } else {
+            self.model.run_drawn(input, &self.keys, hook)
+        }
     }
 }
 
@@ -248,19 +481,33 @@ pub(crate) fn row_index(rows: &[usize], like: &Tensor<2>) -> Tensor<1, Int> {
     Tensor::from_data(rows.as_slice(), &like.device())
 }
 
-/// Adds a flattened perturbation at a site.
-struct Adding<'a> {
-    site: &'a str,
-    added: Tensor<2>,
-}
+/// Adds a perturbation at its site.
+struct Adding<'a>(&'a Tap);
 
-impl mr_models::Hook for Adding<'_> {
+impl Hook for Adding<'_> {
     fn wants(&self, site: &mr_models::Site) -> bool {
-        site.name == self.site
+        site.name == self.0.site
     }
 
     fn at(&mut self, _site: &mr_models::Site, activation: Tensor<3>) -> Tensor<3> {
-        let shape = activation.dims();
-        activation + self.added.clone().reshape(shape)
+        match &self.0.added {
+            Some(added) => activation + added.clone(),
+            None => activation,
+        }
     }
+}
+
+/// The rows where a mask has this value.
+pub(crate) fn rows_where(mask: &[bool], wanted: bool) -> Vec<usize> {
+    (0..mask.len()).filter(|&row| mask[row] == wanted).collect()
+}
+
+/// `into` with these rows replaced.
+pub(crate) fn put(into: &Tensor<2>, rows: &[usize], points: &Tensor<2>) -> Tensor<2> {
+    let [count, width] = into.dims();
+    let mut values = floats(into.clone());
+    for (&row, point) in rows.iter().zip(floats(points.clone()).chunks(width)) {
+        values[row * width..(row + 1) * width].copy_from_slice(point);
+    }
+    Tensor::from_data(TensorData::new(values, [count, width]), &into.device())
 }

@@ -136,6 +136,52 @@ pub fn value_and_grad(
     value_and_grad_at(model, input, labels, objective, at_input, &taps)
 }
 
+/// An objective's values and the logits, by a forward pass alone. `added` may hold something that is
+/// added at sites first.
+///
+/// # Errors
+/// Those of [`value_and_grad`].
+pub fn values_at(
+    model: &dyn Model,
+    input: &Input,
+    labels: &Labels,
+    objective: &dyn Objective,
+    added: &[Tap],
+) -> Result<(Tensor<1>, Tensor<3>), ModelError> {
+    let spec = model.spec();
+    objective.fits(spec)?;
+    let mut hook = Adding {
+        added,
+        cache: Cache::of(spec, &objective.sites())?,
+    };
+    let logits = model.run(input, &mut hook);
+    Ok((objective.value(&logits, &hook.cache, labels), logits))
+}
+
+/// Adds what is to be added, and records what the objective reads.
+struct Adding<'a> {
+    added: &'a [Tap],
+    cache: Cache,
+}
+
+impl Hook for Adding<'_> {
+    fn wants(&self, site: &Site) -> bool {
+        self.added.iter().any(|tap| tap.site == site.name) || self.cache.is_wanted(site)
+    }
+
+    fn at(&mut self, site: &Site, mut activation: Tensor<3>) -> Tensor<3> {
+        for tap in self.added.iter().filter(|tap| tap.site == site.name) {
+            if let Some(added) = &tap.added {
+                activation = activation + added.clone();
+            }
+        }
+        if self.cache.is_wanted(site) {
+            self.cache.record(site, &activation);
+        }
+        activation
+    }
+}
+
 /// As [`value_and_grad`], with something added at sites before the gradient is taken there: latent
 /// attacks climb from a non-zero perturbation.
 ///

@@ -1,5 +1,7 @@
 //! What goes into a model.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::{Device, Int, Tensor};
 
 /// A batch for a model.
@@ -65,6 +67,9 @@ pub struct Labels {
     /// Logits `[batch, position, class]` that a divergence is measured from, or what a
     /// reconstruction should be.
     pub reference: Option<Tensor<3>>,
+    /// Activations by site that a shift of features is measured from, each
+    /// `[batch, position, channel]`: those of the clean examples.
+    pub activations: BTreeMap<String, Tensor<3>>,
 }
 
 impl Labels {
@@ -74,6 +79,7 @@ impl Labels {
             truth: class_tensor(classes, device),
             target: None,
             reference: None,
+            activations: BTreeMap::new(),
         }
     }
 
@@ -100,7 +106,12 @@ impl Labels {
             reference: self
                 .reference
                 .clone()
-                .map(|reference| reference.select(0, examples)),
+                .map(|reference| reference.select(0, examples.clone())),
+            activations: self
+                .activations
+                .iter()
+                .map(|(site, all)| (site.clone(), all.clone().select(0, examples.clone())))
+                .collect(),
         }
     }
 }

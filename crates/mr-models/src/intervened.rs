@@ -51,6 +51,18 @@ impl<M: Model> Model for Intervened<M> {
         };
         self.model.run(input, &mut edited)
     }
+
+    fn is_random(&self) -> bool {
+        self.model.is_random()
+    }
+
+    fn run_drawn(&self, input: &Input, keys: &[u64], hook: &mut dyn Hook) -> Tensor<3> {
+        let mut edited = Edited {
+            edits: &self.edits,
+            hook,
+        };
+        self.model.run_drawn(input, keys, &mut edited)
+    }
 }
 
 struct Edited<'a> {

@@ -45,7 +45,7 @@ pub use arch::{Architecture, ConvNet, Mlp, Normalization, Pass, ResNet, Toy, Toy
 pub use edit::{Edit, Region, Rewrite};
 pub use error::{ModelError, hint};
 pub use file::{Saved, Tensors, load, read_tensors, save, write_tensors};
-pub use gradient::{Place, Tap, ValueAndGrad, value_and_grad, value_and_grad_at};
+pub use gradient::{Place, Tap, ValueAndGrad, value_and_grad, value_and_grad_at, values_at};
 pub use hook::{Cache, Hook, Idle, run_with_cache};
 pub use host::{floats, integers, write_atomic};
 pub use input::{Input, Labels, class_tensor};

@@ -23,6 +23,21 @@ pub trait Model: Send + Sync {
     /// If the input is not of the kind and shape that the spec names.
     fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3>;
 
+    /// Whether two passes over the same input may differ: a defence that draws random numbers.
+    fn is_random(&self) -> bool {
+        false
+    }
+
+    /// As [`run`](Self::run), with what is random drawn by these keys, one per example: equal keys
+    /// give equal passes, whatever else is in the batch. A model that is not random ignores them.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    fn run_drawn(&self, input: &Input, keys: &[u64], hook: &mut dyn Hook) -> Tensor<3> {
+        let _ = keys;
+        self.run(input, hook)
+    }
+
     /// Runs a batch with no hook.
     fn logits(&self, input: &Input) -> Tensor<3> {
         self.run(input, &mut Idle)
@@ -41,6 +56,14 @@ impl<M: Model + ?Sized> Model for &M {
     fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
         (**self).run(input, hook)
     }
+
+    fn is_random(&self) -> bool {
+        (**self).is_random()
+    }
+
+    fn run_drawn(&self, input: &Input, keys: &[u64], hook: &mut dyn Hook) -> Tensor<3> {
+        (**self).run_drawn(input, keys, hook)
+    }
 }
 
 impl<M: Model + ?Sized> Model for Box<M> {
@@ -55,6 +78,14 @@ impl<M: Model + ?Sized> Model for Box<M> {
     fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
         (**self).run(input, hook)
     }
+
+    fn is_random(&self) -> bool {
+        (**self).is_random()
+    }
+
+    fn run_drawn(&self, input: &Input, keys: &[u64], hook: &mut dyn Hook) -> Tensor<3> {
+        (**self).run_drawn(input, keys, hook)
+    }
 }
 
 impl<M: Model + ?Sized> Model for std::sync::Arc<M> {
@@ -68,6 +99,14 @@ impl<M: Model + ?Sized> Model for std::sync::Arc<M> {
 
     fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
         (**self).run(input, hook)
+    }
+
+    fn is_random(&self) -> bool {
+        (**self).is_random()
+    }
+
+    fn run_drawn(&self, input: &Input, keys: &[u64], hook: &mut dyn Hook) -> Tensor<3> {
+        (**self).run_drawn(input, keys, hook)
     }
 }
 

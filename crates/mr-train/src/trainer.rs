@@ -106,8 +106,8 @@ impl<'a> Trainer<'a> {
         if let Some(validation) = &config.validation {
             if let Some(threat) = &validation.threat {
                 threat.fits(network.spec())?;
+                validation.attack.attack().fits(network.spec(), threat)?;
             }
-            validation.attack.attack().fits(network.spec())?;
         }
         let source = Source::new(data, &config)?;
         let mut sites: Vec<String> = config

@@ -1,15 +1,16 @@
-//! Any gradient attack on any objective.
+//! Any attack that climbs, on any objective.
 
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use mr_models::{ModelSpec, Objective};
 
-use super::{Attack, GradientAttack};
+use super::{Attack, ObjectiveAttack};
 use crate::error::AttackError;
+use crate::threat::ThreatModel;
 use crate::victim::Victim;
 
-/// A gradient attack aimed at an objective that need not have a name: a channel, a head, a
+/// An attack aimed at an objective that need not have a name: a channel, a head, a
 /// direction, a latent.
 #[derive(Clone)]
 pub struct Aimed<A> {
@@ -19,13 +20,13 @@ pub struct Aimed<A> {
     pub objective: Arc<dyn Objective>,
 }
 
-impl<A: GradientAttack> Attack for Aimed<A> {
-    fn name(&self) -> &'static str {
+impl<A: ObjectiveAttack> Attack for Aimed<A> {
+    fn name(&self) -> String {
         self.attack.name()
     }
 
-    fn fits(&self, spec: &ModelSpec) -> Result<(), AttackError> {
-        self.attack.fits(spec)?;
+    fn fits(&self, spec: &ModelSpec, threat: &ThreatModel) -> Result<(), AttackError> {
+        self.attack.fits(spec, threat)?;
         Ok(self.objective.fits(spec)?)
     }
 

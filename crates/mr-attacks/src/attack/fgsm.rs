@@ -4,8 +4,9 @@ use burn::tensor::Tensor;
 use mr_models::{ModelSpec, Objective, objective};
 use serde::{Deserialize, Serialize};
 
-use super::{Attack, GradientAttack};
+use super::{Attack, ObjectiveAttack, bounded};
 use crate::error::AttackError;
+use crate::threat::ThreatModel;
 use crate::victim::Victim;
 
 /// Fast gradient (sign) method (Goodfellow et al. 2015, "Explaining and harnessing adversarial
@@ -27,11 +28,12 @@ impl Default for Fgsm {
 }
 
 impl Attack for Fgsm {
-    fn name(&self) -> &'static str {
-        "fgsm"
+    fn name(&self) -> String {
+        "fgsm".into()
     }
 
-    fn fits(&self, spec: &ModelSpec) -> Result<(), AttackError> {
+    fn fits(&self, spec: &ModelSpec, threat: &ThreatModel) -> Result<(), AttackError> {
+        bounded("fgsm", threat)?;
         Ok(objective::by_name(&self.objective)?.fits(spec)?)
     }
 
@@ -40,7 +42,7 @@ impl Attack for Fgsm {
     }
 }
 
-impl GradientAttack for Fgsm {
+impl ObjectiveAttack for Fgsm {
     fn run_on(
         &self,
         victim: &Victim<'_>,

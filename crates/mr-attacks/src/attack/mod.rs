@@ -13,18 +13,19 @@ pub use fgsm::Fgsm;
 pub use pgd::{Direction, Pgd, Schedule};
 
 use crate::error::AttackError;
+use crate::threat::ThreatModel;
 use crate::victim::Victim;
 
 /// A search for points that reach a goal. It proposes; [`evaluate`](crate::evaluate) judges.
 pub trait Attack: Send + Sync {
-    /// Its name in records.
-    fn name(&self) -> &'static str;
+    /// Its name in records: `pgd`, `apgd-ce`, `apgd-t`.
+    fn name(&self) -> String;
 
-    /// Checks its settings and that the model has what it needs.
+    /// Checks its settings, and that model and threat have what it needs.
     ///
     /// # Errors
-    /// [`AttackError::Setting`] or [`AttackError::Model`].
-    fn fits(&self, spec: &ModelSpec) -> Result<(), AttackError>;
+    /// [`AttackError::Setting`], [`AttackError::Unfit`] or [`AttackError::Model`].
+    fn fits(&self, spec: &ModelSpec, threat: &ThreatModel) -> Result<(), AttackError>;
 
     /// The point that it proposes for each example `[batch, coordinate]`.
     ///
@@ -33,8 +34,9 @@ pub trait Attack: Send + Sync {
     fn run(&self, victim: &Victim<'_>) -> Result<Tensor<2>, AttackError>;
 }
 
-/// An attack that climbs an objective, so that it can be aimed at any: see [`Aimed`].
-pub trait GradientAttack: Attack {
+/// An attack that climbs an objective, by its gradient or by its values, so that it can be aimed at
+/// any: see [`Aimed`].
+pub trait ObjectiveAttack: Attack {
     /// As [`Attack::run`], up this objective.
     ///
     /// # Errors
@@ -46,38 +48,74 @@ pub trait GradientAttack: Attack {
     ) -> Result<Tensor<2>, AttackError>;
 }
 
-/// An attack and its settings; in TOML a table whose `type` names the attack.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum AttackConfig {
-    /// Fast gradient sign method.
-    Fgsm(Fgsm),
-    /// Projected gradient descent.
-    Pgd(Pgd),
+/// Declares [`AttackConfig`]: a line of this list registers an attack.
+macro_rules! attacks {
+    ($($(#[$doc:meta])* $name:literal => $attack:ident,)*) => {
+        /// An attack and its settings; in TOML a table whose `type` names the attack.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "type", deny_unknown_fields)]
+        #[non_exhaustive]
+        pub enum AttackConfig {
+            $($(#[$doc])* #[serde(rename = $name)] $attack($attack),)*
+        }
+
+        impl AttackConfig {
+            /// The names that `type` may have.
+            pub const NAMES: &[&str] = &[$($name),*];
+
+            /// The attack of this name with its default settings.
+            ///
+            /// # Errors
+            /// [`AttackError::UnknownName`] with near matches.
+            pub fn by_name(name: &str) -> Result<Self, AttackError> {
+                match name {
+                    $($name => Ok(Self::$attack($attack::default())),)*
+                    _ => Err(AttackError::unknown("attack", name, Self::NAMES.iter().copied())),
+                }
+            }
+
+            /// The attack itself.
+            pub fn attack(&self) -> &dyn Attack {
+                match self {
+                    $(Self::$attack(attack) => attack,)*
+                }
+            }
+        }
+    };
 }
 
-impl AttackConfig {
-    /// The names that `type` may have.
-    pub const NAMES: [&str; 2] = ["fgsm", "pgd"];
+attacks! {
+    /// Fast gradient sign method.
+    "fgsm" => Fgsm,
+    /// Projected gradient descent.
+    "pgd" => Pgd,
+}
 
-    /// The attack of this name with its default settings.
-    ///
-    /// # Errors
-    /// [`AttackError::UnknownName`] with near matches.
-    pub fn by_name(name: &str) -> Result<Self, AttackError> {
-        match name {
-            "fgsm" => Ok(Self::Fgsm(Fgsm::default())),
-            "pgd" => Ok(Self::Pgd(Pgd::default())),
-            _ => Err(AttackError::unknown("attack", name, Self::NAMES)),
-        }
+/// An attack inside a ball needs a ball: refuses an unbounded threat.
+pub(crate) fn bounded(attack: &str, threat: &ThreatModel) -> Result<(), AttackError> {
+    if threat.is_unbounded() {
+        return Err(AttackError::Unfit(format!(
+            "{attack} searches inside a ball: give it a finite epsilon, or take an attack that looks \
+             for the smallest perturbation"
+        )));
     }
+    Ok(())
+}
 
-    /// The attack itself.
-    pub fn attack(&self) -> &dyn Attack {
-        match self {
-            Self::Fgsm(fgsm) => fgsm,
-            Self::Pgd(pgd) => pgd,
-        }
+/// Refuses a norm that is none of `norms`.
+#[expect(dead_code, reason = "the attacks to come")]
+pub(crate) fn in_norms(
+    attack: &str,
+    threat: &ThreatModel,
+    norms: &[crate::threat::Norm],
+) -> Result<(), AttackError> {
+    if norms.contains(&threat.norm) {
+        return Ok(());
     }
+    let norms: Vec<String> = norms.iter().map(ToString::to_string).collect();
+    Err(AttackError::Unfit(format!(
+        "{attack} knows the norms {}, not {}",
+        norms.join(", "),
+        threat.norm
+    )))
 }

@@ -6,10 +6,11 @@ use burn::tensor::{Tensor, TensorData};
 use mr_models::{ModelSpec, Objective, floats, objective};
 use serde::{Deserialize, Serialize};
 
-use super::{Attack, GradientAttack};
+use super::{Attack, ObjectiveAttack, bounded};
 use crate::error::AttackError;
 use crate::randomness::Draw;
-use crate::victim::{Victim, row_index};
+use crate::threat::ThreatModel;
+use crate::victim::{Victim, put, row_index, rows_where};
 
 /// Projected gradient descent (Madry et al. 2018, "Towards deep learning models resistant to
 /// adversarial attacks"); with momentum, MI-FGSM (Dong et al. 2018); without a random start, the
@@ -122,7 +123,7 @@ impl Pgd {
         let start = if self.random_start || restart > 0 {
             let draw = Draw {
                 seed: victim.seed(),
-                attack: self.name(),
+                attack: "pgd",
                 restart,
                 step: 0,
             };
@@ -157,11 +158,12 @@ impl Pgd {
 }
 
 impl Attack for Pgd {
-    fn name(&self) -> &'static str {
-        "pgd"
+    fn name(&self) -> String {
+        "pgd".into()
     }
 
-    fn fits(&self, spec: &ModelSpec) -> Result<(), AttackError> {
+    fn fits(&self, spec: &ModelSpec, threat: &ThreatModel) -> Result<(), AttackError> {
+        bounded("pgd", threat)?;
         if self.steps == 0 {
             return Err(AttackError::setting("steps", self.steps, "at least 1"));
         }
@@ -192,7 +194,7 @@ impl Attack for Pgd {
     }
 }
 
-impl GradientAttack for Pgd {
+impl ObjectiveAttack for Pgd {
     fn run_on(
         &self,
         victim: &Victim<'_>,
@@ -294,18 +296,4 @@ impl<'v, 'a> Field<'v, 'a> {
         let points = TensorData::new(values, [count, width]);
         (Tensor::from_data(points, &origin.device()), reached)
     }
-}
-
-fn rows_where(mask: &[bool], wanted: bool) -> Vec<usize> {
-    (0..mask.len()).filter(|&row| mask[row] == wanted).collect()
-}
-
-/// `into` with these rows replaced.
-fn put(into: &Tensor<2>, rows: &[usize], points: &Tensor<2>) -> Tensor<2> {
-    let [count, width] = into.dims();
-    let mut values = floats(into.clone());
-    for (&row, point) in rows.iter().zip(floats(points.clone()).chunks(width)) {
-        values[row * width..(row + 1) * width].copy_from_slice(point);
-    }
-    Tensor::from_data(TensorData::new(values, [count, width]), &into.device())
 }

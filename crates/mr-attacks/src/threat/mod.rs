@@ -1,6 +1,8 @@
 //! What an attacker may change.
 
+mod l0;
 mod l1;
+mod radius;
 
 use burn::tensor::{Tensor, TensorData};
 use mr_models::{ModelSpec, Place};
@@ -20,11 +22,13 @@ pub enum Norm {
     L2,
     /// The sum of absolute changes.
     L1,
+    /// How many coordinates change.
+    L0,
 }
 
 impl Norm {
     /// Every norm's name.
-    pub const NAMES: [&str; 3] = ["Linf", "L2", "L1"];
+    pub const NAMES: [&str; 4] = ["Linf", "L2", "L1", "L0"];
 }
 
 impl std::str::FromStr for Norm {
@@ -35,6 +39,7 @@ impl std::str::FromStr for Norm {
             "linf" => Ok(Self::Linf),
             "l2" => Ok(Self::L2),
             "l1" => Ok(Self::L1),
+            "l0" => Ok(Self::L0),
             _ => Err(AttackError::unknown("norm", name, Self::NAMES)),
         }
     }
@@ -56,7 +61,9 @@ impl std::fmt::Display for Norm {
 pub struct ThreatModel {
     /// The norm.
     pub norm: Norm,
-    /// The ball's radius, in pixel units for the input; 0 allows nothing.
+    /// The ball's radius, in pixel units for the input; 0 allows nothing, infinity whatever the box
+    /// does: then attacks look for the smallest perturbation. In files a number or `"inf"`.
+    #[serde(with = "radius")]
     pub epsilon: f32,
     /// Lowest and highest value of an input coordinate.
     #[serde(default = "unit_box")]
@@ -84,6 +91,16 @@ impl ThreatModel {
         }
     }
 
+    /// No ball, only the box `[0, 1]`: attacks look for the smallest perturbation.
+    pub fn unbounded(norm: Norm) -> Self {
+        Self::new(norm, f32::INFINITY)
+    }
+
+    /// Whether there is no ball.
+    pub fn is_unbounded(&self) -> bool {
+        self.epsilon == f32::INFINITY
+    }
+
     /// The same ball at another place.
     pub fn at(mut self, place: Place) -> Self {
         self.place = place;
@@ -103,11 +120,11 @@ impl ThreatModel {
     /// # Errors
     /// [`AttackError::Setting`], or [`AttackError::Model`] for an unknown site.
     pub fn fits(&self, spec: &ModelSpec) -> Result<(), AttackError> {
-        if !self.epsilon.is_finite() || self.epsilon < 0.0 {
+        if self.epsilon.is_nan() || self.epsilon < 0.0 {
             return Err(AttackError::setting(
                 "epsilon",
                 self.epsilon,
-                "a finite number, at least 0",
+                "a number, at least 0 (inf for the smallest perturbation that does)",
             ));
         }
         let [low, high] = self.bounds;
@@ -135,6 +152,7 @@ impl ThreatModel {
             Norm::Linf => change.abs().max_dim(1),
             Norm::L2 => change.square().sum_dim(1).sqrt(),
             Norm::L1 => change.abs().sum_dim(1),
+            Norm::L0 => change.not_equal_elem(0.0).float().sum_dim(1),
         }
         .squeeze_dim(1)
     }
@@ -147,6 +165,9 @@ impl ThreatModel {
             Some([low, high]) => point.clamp(low, high),
             None => point,
         };
+        if self.is_unbounded() {
+            return boxed(point);
+        }
         match self.norm {
             Norm::Linf => {
                 let low = origin.clone() - self.epsilon;
@@ -164,13 +185,14 @@ impl ThreatModel {
                 boxed(point.mask_where(outside, shrunk))
             }
             Norm::L1 => l1::project(origin, point, self.epsilon, self.in_box()),
+            Norm::L0 => l0::project(origin, boxed(point), self.epsilon),
         }
     }
 
     /// The direction of length 1 along which a linear function with this gradient grows most, each
     /// `[batch, coordinate]`: the signs for Linf, the gradient itself for L2, and for L1 the signs
     /// of the steepest coordinates that the box leaves free to move (SLIDE, Tramer & Boneh 2019,
-    /// with the top 1 %). Zero where the gradient is.
+    /// with the top 1 %), and for L0 the gradient scaled to L1 length 1. Zero where the gradient is.
     pub fn steepest(&self, point: &Tensor<2>, gradient: Tensor<2>) -> Tensor<2> {
         match self.norm {
             Norm::Linf => gradient.sign(),
@@ -179,6 +201,7 @@ impl ThreatModel {
                 gradient / length.clamp_min(f32::MIN_POSITIVE)
             }
             Norm::L1 => l1::steepest(point, gradient, self.in_box()),
+            Norm::L0 => l0::steepest(gradient),
         }
     }
 
@@ -200,6 +223,9 @@ impl ThreatModel {
                 let scale = (square + 2.0 * rest).sqrt().recip();
                 values[start..].iter_mut().for_each(|v| *v *= scale);
             }),
+            Norm::L0 => rows(draw, examples, width, &device, |rng, values| {
+                l0::random(rng, values, width, self.epsilon);
+            }),
             Norm::L1 => rows(draw, examples, width, &device, |rng, values| {
                 let magnitudes: Vec<f32> = (0..width).map(|_| Exp1.sample(rng)).collect();
                 let rest: f32 = Exp1.sample(rng);
@@ -213,7 +239,13 @@ impl ThreatModel {
                 }));
             }),
         };
-        self.project(origin, origin.clone() + unit * self.epsilon)
+        // A change of one coordinate counts 1, whatever its size.
+        let size = if self.norm == Norm::L0 {
+            1.0
+        } else {
+            self.epsilon
+        };
+        self.project(origin, origin.clone() + unit * size)
     }
 
     /// Whether each point lies in ball and box, up to rounding of 1e-6.

@@ -2,7 +2,7 @@
 //! and what it is to be compared with.
 
 use anyhow::Result;
-use mr_attacks::{Attack, AttackConfig, Goal, ThreatModel, evaluate_with};
+use mr_attacks::{Attack, AttackConfig, Goal, ThreatModel, Watch, evaluate_with};
 use mr_metrics::{ExperimentRecord, accuracy};
 use mr_models::data::Dataset;
 
@@ -32,9 +32,12 @@ pub(super) fn measure(
             &Goal::Untargeted,
             &attacks,
             &settings.evaluation,
-            &|now| {
-                bar.at(now.done, String::new);
-                true
+            Watch {
+                journal: None,
+                progress: &mut |now| {
+                    bar.at(now.done, || now.attack.into());
+                    true
+                },
             },
         )?;
         Ok(accuracy(&found.robust_mask(), LEVEL)?)

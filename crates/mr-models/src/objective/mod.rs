@@ -32,6 +32,12 @@ pub trait Objective: Send + Sync {
         Vec::new()
     }
 
+    /// The sites whose clean activations [`value`](Self::value) compares with, from
+    /// [`Labels::activations`].
+    fn references(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Checks that the model has what the objective needs: the sites, enough classes.
     ///
     /// # Errors

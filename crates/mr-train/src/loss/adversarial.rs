@@ -51,7 +51,7 @@ impl Default for Adversarial {
 impl Adversarial {
     pub(super) fn fits(&self, spec: &ModelSpec) -> Result<(), TrainError> {
         self.threat.fits(spec)?;
-        Ok(self.attack.attack().fits(spec)?)
+        Ok(self.attack.attack().fits(spec, &self.threat)?)
     }
 
     pub(super) fn value(&self, turn: &mut Turn<'_>) -> Result<(Tensor<1>, Cache), TrainError> {

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use mr_attacks::{
-    Attack, AttackError, Evaluation, EvaluationConfig, Goal, ThreatModel, evaluate_with,
+    Attack, AttackError, Evaluation, EvaluationConfig, Goal, ThreatModel, Watch, evaluate_with,
 };
 use mr_metrics::RecordKind;
 use mr_models::Model;
@@ -128,7 +128,7 @@ fn check(
     }
     goal.fits(spec.classes)?;
     for attack in &settings.attack {
-        attack.attack().fits(spec)?;
+        attack.attack().fits(spec, threat)?;
     }
     Ok(())
 }
@@ -189,14 +189,18 @@ impl Run<'_> {
             self.goal,
             &attacks,
             &config,
-            &|now| {
-                bar.at(now.done, || {
-                    format!(
-                        "robust {:.1} %",
-                        100.0 * now.robust as f64 / now.done as f64
-                    )
-                });
-                true
+            Watch {
+                journal: None,
+                progress: &mut |now| {
+                    bar.at(now.done, || {
+                        format!(
+                            "{} robust {:.1} %",
+                            now.attack,
+                            100.0 * now.robust as f64 / now.examples as f64
+                        )
+                    });
+                    true
+                },
             },
         )
     }

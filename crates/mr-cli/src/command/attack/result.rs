@@ -67,7 +67,7 @@ impl Attacked<'_> {
     fn attacks(&self) -> String {
         let names = self.settings.attack.iter().map(AttackConfig::attack);
         names
-            .map(mr_attacks::Attack::name)
+            .map(|attack| attack.name())
             .collect::<Vec<_>>()
             .join("+")
     }
