@@ -11,3 +11,4 @@ mod nets;
 mod threats;
 mod tiny;
 mod training;
+mod windowed;

@@ -40,6 +40,7 @@ mod network;
 pub mod objective;
 mod site;
 mod weights;
+mod windowed;
 
 pub use arch::{Architecture, ConvNet, Mlp, Normalization, Pass, ResNet, Toy, ToyActivation};
 pub use edit::{Edit, Region, Rewrite};
@@ -55,3 +56,4 @@ pub use network::Network;
 pub use objective::Objective;
 pub use site::{InputKind, ModelSpec, Site};
 pub use weights::{Entry, Weights};
+pub use windowed::{Change, Windowed};

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor};
 use crate::hook::{Hook, Idle};
 use crate::input::Input;
 use crate::site::ModelSpec;
+use crate::windowed::Windowed;
 
 /// A network that runs past named sites, always in evaluation mode.
 ///
@@ -38,6 +39,13 @@ pub trait Model: Send + Sync {
         self.run(input, hook)
     }
 
+    /// A batch whose logits are asked for again and again while only a window of it changes, where the
+    /// model can do that in less than full passes.
+    fn windowed(&self, input: &Input) -> Option<Box<dyn Windowed + '_>> {
+        let _ = input;
+        None
+    }
+
     /// Runs a batch with no hook.
     fn logits(&self, input: &Input) -> Tensor<3> {
         self.run(input, &mut Idle)
@@ -64,6 +72,10 @@ impl<M: Model + ?Sized> Model for &M {
     fn run_drawn(&self, input: &Input, keys: &[u64], hook: &mut dyn Hook) -> Tensor<3> {
         (**self).run_drawn(input, keys, hook)
     }
+
+    fn windowed(&self, input: &Input) -> Option<Box<dyn Windowed + '_>> {
+        (**self).windowed(input)
+    }
 }
 
 impl<M: Model + ?Sized> Model for Box<M> {
@@ -86,6 +98,10 @@ impl<M: Model + ?Sized> Model for Box<M> {
     fn run_drawn(&self, input: &Input, keys: &[u64], hook: &mut dyn Hook) -> Tensor<3> {
         (**self).run_drawn(input, keys, hook)
     }
+
+    fn windowed(&self, input: &Input) -> Option<Box<dyn Windowed + '_>> {
+        (**self).windowed(input)
+    }
 }
 
 impl<M: Model + ?Sized> Model for std::sync::Arc<M> {
@@ -107,6 +123,10 @@ impl<M: Model + ?Sized> Model for std::sync::Arc<M> {
 
     fn run_drawn(&self, input: &Input, keys: &[u64], hook: &mut dyn Hook) -> Tensor<3> {
         (**self).run_drawn(input, keys, hook)
+    }
+
+    fn windowed(&self, input: &Input) -> Option<Box<dyn Windowed + '_>> {
+        (**self).windowed(input)
     }
 }
 

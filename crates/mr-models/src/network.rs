@@ -11,6 +11,7 @@ use crate::input::Input;
 use crate::model::Model;
 use crate::site::ModelSpec;
 use crate::weights::Weights;
+use crate::windowed::Windowed;
 
 /// An [`Architecture`] with its [`Weights`].
 ///
@@ -118,6 +119,11 @@ impl Model for Network {
 
     fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
         self.run_training(input, hook, &mut Pass::evaluation())
+    }
+
+    fn windowed(&self, input: &Input) -> Option<Box<dyn Windowed + '_>> {
+        let definition = self.architecture.definition();
+        definition.windowed(&self.spec, &self.weights, input)
     }
 }
 

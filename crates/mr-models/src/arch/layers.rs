@@ -228,8 +228,13 @@ pub(crate) struct Trace<'a> {
 
 impl<'a> Trace<'a> {
     pub(crate) fn new(spec: &'a ModelSpec, hook: &'a mut dyn Hook) -> Self {
+        Self::over(&spec.sites, hook)
+    }
+
+    /// The rest of a walk, which begins at the first of these sites.
+    pub(crate) fn over(sites: &'a [Site], hook: &'a mut dyn Hook) -> Self {
         Self {
-            sites: spec.sites.iter(),
+            sites: sites.iter(),
             hook,
         }
     }

@@ -24,6 +24,7 @@ use crate::hook::Hook;
 use crate::input::Input;
 use crate::site::ModelSpec;
 use crate::weights::Weights;
+use crate::windowed::Windowed;
 
 /// What a network is made as; in TOML a table whose `type` names the architecture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,4 +85,14 @@ pub(crate) trait Definition {
         hook: &mut dyn Hook,
         pass: &mut Pass,
     ) -> Tensor<3>;
+
+    /// A batch that recomputes only what a changed window reaches, where the architecture can.
+    fn windowed<'a>(
+        &'a self,
+        _spec: &'a ModelSpec,
+        _weights: &'a Weights,
+        _input: &Input,
+    ) -> Option<Box<dyn Windowed + 'a>> {
+        None
+    }
 }

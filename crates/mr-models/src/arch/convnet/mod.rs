@@ -1,5 +1,7 @@
 //! Convolutional net.
 
+mod windowed;
+
 use burn::tensor::activation::relu;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
@@ -18,6 +20,8 @@ use crate::hook::Hook;
 use crate::input::Input;
 use crate::site::{InputKind, ModelSpec, Site};
 use crate::weights::Weights;
+use crate::windowed::Windowed;
+use windowed::WindowedConvNet;
 
 /// Stages of convolutions, each ended by a 2x2 max pooling, then linear layers.
 ///
@@ -177,5 +181,15 @@ impl Definition for ConvNet {
         }
         let h = x.reshape([batch, self.flat()]);
         self.head().forward(h, weights, &mut trace, pass)
+    }
+
+    fn windowed<'a>(
+        &'a self,
+        spec: &'a ModelSpec,
+        weights: &'a Weights,
+        input: &Input,
+    ) -> Option<Box<dyn Windowed + 'a>> {
+        let windowed = WindowedConvNet::new(self, spec, weights, input);
+        Some(Box::new(windowed))
     }
 }

@@ -1,0 +1,417 @@
+//! A convolutional net that recomputes what a window of its input can reach.
+//!
+//! Maps lie channels last, so that a patch is a few runs of memory and a convolution one product of a
+//! matrix of patches with the kernel. A window grows by half a kernel at each convolution and halves
+//! at each pooling; only there are patches taken. The linear layers take everything.
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::ConvNet;
+use crate::arch::Pass;
+use crate::arch::layers::{Trace, product};
+use crate::hook::Idle;
+use crate::host::floats;
+use crate::input::Input;
+use crate::site::ModelSpec;
+use crate::weights::Weights;
+use crate::windowed::{Change, Windowed};
+
+/// Examples whose patches are in memory at a time: few enough that they stay in the cache.
+const CHUNK: usize = 16;
+
+/// A part of a map: rows and columns from, and up to but without.
+#[derive(Debug, Clone, Copy)]
+struct Rect {
+    rows: [usize; 2],
+    columns: [usize; 2],
+}
+
+impl Rect {
+    /// What a kernel of this size reaches from here, in a map of this size.
+    fn dilated(self, kernel: usize, [height, width]: [usize; 2]) -> Self {
+        let by = kernel / 2;
+        let grow =
+            |[from, to]: [usize; 2], end: usize| [from.saturating_sub(by), (to + by).min(end)];
+        Self {
+            rows: grow(self.rows, height),
+            columns: grow(self.columns, width),
+        }
+    }
+
+    /// The cells of a 2x2 pooling that this touches; the last odd row or column belongs to none.
+    fn pooled(self, [height, width]: [usize; 2]) -> Self {
+        let halve = |[from, to]: [usize; 2], size: usize| {
+            let to = to.div_ceil(2).min(size / 2);
+            [(from / 2).min(to), to]
+        };
+        Self {
+            rows: halve(self.rows, height),
+            columns: halve(self.columns, width),
+        }
+    }
+
+    fn doubled(self) -> Self {
+        let double = |[from, to]: [usize; 2]| [2 * from, 2 * to];
+        Self {
+            rows: double(self.rows),
+            columns: double(self.columns),
+        }
+    }
+
+    fn height(self) -> usize {
+        self.rows[1] - self.rows[0]
+    }
+
+    fn width(self) -> usize {
+        self.columns[1] - self.columns[0]
+    }
+}
+
+/// Maps of every example `[example, row, column, channel]`.
+#[derive(Debug)]
+struct Maps {
+    size: [usize; 2],
+    channels: usize,
+    values: Vec<f32>,
+}
+
+impl Maps {
+    fn zeros(examples: usize, size: [usize; 2], channels: usize) -> Self {
+        Self {
+            size,
+            channels,
+            values: vec![0.0; examples * size[0] * size[1] * channels],
+        }
+    }
+
+    fn each(&self) -> usize {
+        self.size[0] * self.size[1] * self.channels
+    }
+
+    /// Where a run of columns of one row begins.
+    fn at(&self, example: usize, row: usize, column: usize) -> usize {
+        example * self.each() + (row * self.size[1] + column) * self.channels
+    }
+
+    /// Puts values `[row, column, channel]` into a part, and gives what was there.
+    fn swap(&mut self, example: usize, part: Rect, values: &[f32]) -> Vec<f32> {
+        let run = part.width() * self.channels;
+        let mut before = Vec::with_capacity(values.len());
+        for (i, row) in (part.rows[0]..part.rows[1]).enumerate() {
+            let at = self.at(example, row, part.columns[0]);
+            let there = &mut self.values[at..at + run];
+            before.extend_from_slice(there);
+            there.copy_from_slice(&values[i * run..(i + 1) * run]);
+        }
+        before
+    }
+
+    fn select(&mut self, rows: &[usize]) {
+        let each = self.each();
+        let old = std::mem::take(&mut self.values);
+        for &row in rows {
+            self.values
+                .extend_from_slice(&old[row * each..(row + 1) * each]);
+        }
+    }
+}
+
+/// A convolution with what follows it: normalisation, ReLU, pooling.
+struct Layer {
+    kernel: usize,
+    /// `[row of the kernel * column * channel in, channel out]`.
+    matrix: Tensor<2>,
+    /// Factor of each channel, if there is BatchNorm.
+    scale: Option<Vec<f32>>,
+    /// What is added to each channel.
+    shift: Vec<f32>,
+    pools: bool,
+}
+
+impl Layer {
+    fn of(weights: &Weights, i: usize, pools: bool) -> Self {
+        let kernel = weights.get::<4>(&format!("conv{i}.weight"));
+        let [out, channels, side, _] = kernel.dims();
+        let matrix = kernel
+            .permute([2, 3, 1, 0])
+            .reshape([side * side * channels, out]);
+        let bias = floats(weights.get::<1>(&format!("conv{i}.bias")));
+        let part = |part: &str| floats(weights.get::<1>(&format!("bn{i}.{part}")));
+        let (scale, shift) = if weights.contains(&format!("bn{i}.weight")) {
+            let (gain, offset) = (part("weight"), part("bias"));
+            let (mean, variance) = (part("running_mean"), part("running_var"));
+            let scale: Vec<f32> = gain
+                .iter()
+                .zip(variance)
+                .map(|(gain, variance)| gain / (variance + 1e-5).sqrt())
+                .collect();
+            let shift = (0..out).map(|c| (bias[c] - mean[c]) * scale[c] + offset[c]);
+            (Some(scale.clone()), shift.collect())
+        } else {
+            (None, bias)
+        };
+        Self {
+            kernel: side,
+            matrix,
+            scale,
+            shift,
+            pools,
+        }
+    }
+
+    /// The patches of a part of the output, one row each, appended to `patches`.
+    fn gather(&self, maps: &Maps, example: usize, part: Rect, patches: &mut Vec<f32>) {
+        let [height, width] = maps.size;
+        let (side, channels) = (self.kernel, maps.channels);
+        let pad = side / 2;
+        for row in part.rows[0]..part.rows[1] {
+            for column in part.columns[0]..part.columns[1] {
+                for y in 0..side {
+                    let from = (row + y).checked_sub(pad).filter(|&from| from < height);
+                    let Some(from) = from else {
+                        patches.resize(patches.len() + side * channels, 0.0);
+                        continue;
+                    };
+                    let before = pad.saturating_sub(column);
+                    let after = (column + side).saturating_sub(width + pad);
+                    patches.resize(patches.len() + before * channels, 0.0);
+                    let at = maps.at(example, from, column + before - pad);
+                    let run = (side - before - after) * channels;
+                    patches.extend_from_slice(&maps.values[at..at + run]);
+                    patches.resize(patches.len() + after * channels, 0.0);
+                }
+            }
+        }
+    }
+
+    /// Normalises, cuts off below 0 and, where it pools, keeps the largest of each cell: from the
+    /// convolution's `[position, channel]` over a part to `[row, column, channel]` of what follows.
+    fn finish(&self, part: Rect, values: &[f32]) -> Vec<f32> {
+        let channels = self.shift.len();
+        let value = |position: usize, c: usize| {
+            let value = values[position * channels + c];
+            let value = self.scale.as_ref().map_or(value, |scale| value * scale[c]);
+            (value + self.shift[c]).max(0.0)
+        };
+        let width = part.width();
+        let mut out = Vec::with_capacity(values.len());
+        if !self.pools {
+            for position in 0..part.height() * width {
+                out.extend((0..channels).map(|c| value(position, c)));
+            }
+            return out;
+        }
+        for row in (0..part.height()).step_by(2) {
+            for column in (0..width).step_by(2) {
+                let first = row * width + column;
+                out.extend((0..channels).map(|c| {
+                    let upper = value(first, c).max(value(first + 1, c));
+                    let lower = value(first + width, c).max(value(first + width + 1, c));
+                    upper.max(lower)
+                }));
+            }
+        }
+        out
+    }
+}
+
+/// What a proposal replaced in one map of one example.
+struct Undo {
+    example: usize,
+    map: usize,
+    part: Rect,
+    values: Vec<f32>,
+}
+
+/// See the [module](self).
+pub(super) struct WindowedConvNet<'a> {
+    net: &'a ConvNet,
+    spec: &'a ModelSpec,
+    weights: &'a Weights,
+    layers: Vec<Layer>,
+    /// What goes into each convolution, and last what goes into the linear layers.
+    maps: Vec<Maps>,
+    undo: Vec<Undo>,
+    examples: usize,
+}
+
+impl<'a> WindowedConvNet<'a> {
+    pub(super) fn new(
+        net: &'a ConvNet,
+        spec: &'a ModelSpec,
+        weights: &'a Weights,
+        input: &Input,
+    ) -> Self {
+        let [channels, height, width] = net.input;
+        let examples = input.batch();
+        let mut size = [height, width];
+        let mut maps = vec![Maps::zeros(examples, size, channels)];
+        let mut layers = Vec::new();
+        for &filters in &net.widths {
+            for i in 1..=net.depth {
+                let pools = i == net.depth;
+                layers.push(Layer::of(weights, layers.len() + 1, pools));
+                if pools {
+                    size = size.map(|side| side / 2);
+                }
+                maps.push(Maps::zeros(examples, size, filters));
+            }
+        }
+        let mut this = Self {
+            net,
+            spec,
+            weights,
+            layers,
+            maps,
+            undo: Vec::new(),
+            examples,
+        };
+        let all = floats(input.real());
+        let changes: Vec<Change> = all
+            .chunks(channels * height * width)
+            .map(|values| Change {
+                top: 0,
+                left: 0,
+                height,
+                width,
+                values: values.to_vec(),
+            })
+            .collect();
+        this.change(&changes);
+        this.undo.clear();
+        this
+    }
+
+    fn change(&mut self, changes: &[Change]) {
+        assert_eq!(changes.len(), self.examples, "one change for each example");
+        self.undo.clear();
+        for first in (0..changes.len()).step_by(CHUNK) {
+            let last = changes.len().min(first + CHUNK);
+            let mut parts: Vec<Rect> = (first..last)
+                .map(|example| self.enter(example, &changes[example]))
+                .collect();
+            for layer in 0..self.layers.len() {
+                self.convolve(layer, first, &mut parts);
+            }
+        }
+    }
+
+    /// Puts a change into the input's map, normalised.
+    fn enter(&mut self, example: usize, change: &Change) -> Rect {
+        let [channels, height, width] = self.net.input;
+        let (rows, columns) = (change.top + change.height, change.left + change.width);
+        assert!(
+            rows <= height && columns <= width,
+            "a change inside the input"
+        );
+        let pixels = change.height * change.width;
+        assert_eq!(
+            change.values.len(),
+            pixels * channels,
+            "values for the window"
+        );
+        let part = Rect {
+            rows: [change.top, rows],
+            columns: [change.left, columns],
+        };
+        let mut values = Vec::with_capacity(change.values.len());
+        for pixel in 0..pixels {
+            for channel in 0..channels {
+                let value = change.values[channel * pixels + pixel];
+                values.push(match &self.net.normalization {
+                    Some(normal) => (value - normal.mean[channel]) / normal.std[channel],
+                    None => value,
+                });
+            }
+        }
+        self.replace(example, 0, part, &values);
+        part
+    }
+
+    fn replace(&mut self, example: usize, map: usize, part: Rect, values: &[f32]) {
+        let values = self.maps[map].swap(example, part, values);
+        self.undo.push(Undo {
+            example,
+            map,
+            part,
+            values,
+        });
+    }
+
+    /// One layer's outputs where these parts of its input can reach; the parts become those of the
+    /// output.
+    fn convolve(&mut self, layer: usize, first: usize, parts: &mut [Rect]) {
+        let maps = &self.maps[layer];
+        let here = &self.layers[layer];
+        let mut patches = Vec::new();
+        for (i, part) in parts.iter_mut().enumerate() {
+            *part = part.dilated(here.kernel, maps.size);
+            if here.pools {
+                *part = part.pooled(maps.size).doubled();
+            }
+            here.gather(maps, first + i, *part, &mut patches);
+        }
+        let [width, channels] = here.matrix.dims();
+        let count = patches.len() / width;
+        let values = if count == 0 {
+            Vec::new()
+        } else {
+            let device = here.matrix.device();
+            let patches = Tensor::from_data(TensorData::new(patches, [count, width]), &device);
+            floats(product(patches, here.matrix.clone()))
+        };
+        let mut at = 0;
+        for (i, part) in parts.iter_mut().enumerate() {
+            let here = &self.layers[layer];
+            let size = part.height() * part.width() * channels;
+            let finished = here.finish(*part, &values[at..at + size]);
+            at += size;
+            if here.pools {
+                *part = part.pooled(self.maps[layer].size);
+            }
+            self.replace(first + i, layer + 1, *part, &finished);
+        }
+    }
+
+    /// The logits of what the maps hold.
+    fn logits(&self) -> Tensor<3> {
+        let last = self.maps.last().expect("the input at least");
+        let [height, width] = last.size;
+        let device = self.weights.device();
+        let shape = [self.examples, height, width, last.channels];
+        // The linear layers take one channel after the other.
+        let h = Tensor::<4>::from_data(TensorData::new(last.values.clone(), shape), &device)
+            .permute([0, 3, 1, 2])
+            .reshape([self.examples, last.each()]);
+        let mut idle = Idle;
+        let sites = &self.spec.sites[2 * self.layers.len()..];
+        let mut trace = Trace::over(sites, &mut idle);
+        let mut pass = Pass::evaluation();
+        self.net
+            .head()
+            .forward(h, self.weights, &mut trace, &mut pass)
+    }
+}
+
+impl Windowed for WindowedConvNet<'_> {
+    fn propose(&mut self, changes: &[Change]) -> Tensor<3> {
+        self.change(changes);
+        self.logits()
+    }
+
+    fn settle(&mut self, keep: &[bool]) {
+        for undo in std::mem::take(&mut self.undo) {
+            if !keep[undo.example] {
+                self.maps[undo.map].swap(undo.example, undo.part, &undo.values);
+            }
+        }
+    }
+
+    fn select(&mut self, rows: &[usize]) {
+        self.undo.clear();
+        self.examples = rows.len();
+        for maps in &mut self.maps {
+            maps.select(rows);
+        }
+    }
+}
