@@ -24,8 +24,10 @@
 mod attack;
 mod error;
 mod evaluate;
+mod flags;
 mod goal;
 mod journal;
+mod probe;
 mod randomness;
 mod table;
 mod threat;
@@ -37,9 +39,11 @@ pub use error::AttackError;
 pub use evaluate::{
     Attempt, Counts, Evaluation, EvaluationConfig, Judged, Progress, Watch, evaluate, evaluate_with,
 };
+pub use flags::{Flag, flags_of_model, flags_of_result};
 pub use goal::{Criterion, Goal, Targets};
 pub use journal::Journal;
 pub use mr_models::Place;
+pub use probe::Probe;
 pub use randomness::{Draw, uniform};
 pub use threat::{Norm, ThreatModel};
 pub use victim::{Climb, Geometry, Meter, Scores, Victim};

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use mr_models::{
-    Hook, Input, Labels, Model, ModelSpec, Objective, Place, Tap, class_tensor, floats, integers,
-    predictions, run_with_cache, value_and_grad_at, values_at,
+    Cache, Hook, Input, Labels, Model, ModelSpec, Objective, Place, Tap, Windowed, class_tensor,
+    floats, integers, predictions, run_with_cache, value_and_grad_at, values_at,
 };
 
 use crate::error::AttackError;
@@ -332,6 +332,29 @@ impl<'a> Victim<'a> {
             values: floats(values),
             reached: self.reached(&logits),
         })
+    }
+
+    /// A batch that recomputes windows of these points alone, where model, place and objective let it.
+    pub(crate) fn windowed(
+        &self,
+        objective: &dyn Objective,
+        point: &Tensor<2>,
+    ) -> Option<Box<dyn Windowed + 'a>> {
+        let of_logits = objective.sites().is_empty() && objective.references().is_empty();
+        if self.threat.place != Place::Input || !of_logits || self.model.is_random() {
+            return None;
+        }
+        self.model.windowed(&self.at(point).0)
+    }
+
+    /// The objective of logits that were computed elsewhere, which counts as a forward pass.
+    pub(crate) fn score_logits(&self, objective: &dyn Objective, logits: &Tensor<3>) -> Scores {
+        self.forwards
+            .fetch_add(self.examples.len() as u64, Ordering::Relaxed);
+        Scores {
+            values: floats(objective.value(logits, &Cache::default(), &self.labels)),
+            reached: self.reached(logits),
+        }
     }
 
     /// The objective at points, its gradient there, and whether they reach the goal.

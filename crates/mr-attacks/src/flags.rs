@@ -1,0 +1,212 @@
+//! What about a model or a result should make one doubt an evaluation: the flags of `AutoAttack`
+//! (Croce & Hein 2020, and the checks of its reference implementation).
+
+use std::fmt;
+
+use mr_models::data::Dataset;
+use mr_models::objective::{CrossEntropy, Dlr};
+use mr_models::{
+    Idle, Input, Labels, Model, Objective, Place, floats, predictions, value_and_grad,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::error::AttackError;
+use crate::evaluate::Evaluation;
+
+/// A reason to doubt what an evaluation says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "flag", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Flag {
+    /// Two passes over the same examples differ.
+    Randomized {
+        /// Largest difference of two logit vectors scaled to length 1.
+        difference: f32,
+    },
+    /// The outputs are probabilities, not logits.
+    Probabilities,
+    /// Some gradients are exactly 0.
+    ZeroGradients {
+        /// Examples without a gradient.
+        zero: usize,
+        /// Examples looked at.
+        examples: usize,
+    },
+    /// The search without gradients found what the attacks before it missed.
+    SquareGains {
+        /// By how much it lowered the robust accuracy.
+        gain: f64,
+    },
+    /// The difference of logits ratio needs more classes.
+    FewClasses {
+        /// Classes of the model.
+        classes: usize,
+        /// Classes that the ratio needs.
+        needed: usize,
+    },
+}
+
+impl fmt::Display for Flag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Randomized { difference } => write!(
+                f,
+                "the model is random (two passes differ by {difference:.2e}): use autoattack with \
+                 version rand, which averages gradients over several passes"
+            ),
+            Self::Probabilities => f.write_str(
+                "the outputs look like probabilities, not logits: a softmax saturates and hides \
+                 gradients, so attack the logits",
+            ),
+            Self::ZeroGradients { zero, examples } => write!(
+                f,
+                "{zero} of {examples} examples have no gradient at all: attacks by gradient may miss \
+                 what others find"
+            ),
+            Self::SquareGains { gain } => write!(
+                f,
+                "square lowered the robust accuracy by {:.2} points after the attacks by gradient: \
+                 the gradients may be masked; give square more queries, or adapt an attack",
+                100.0 * gain
+            ),
+            Self::FewClasses { classes, needed } => write!(
+                f,
+                "the difference of logits ratio needs {needed} classes, the model has {classes}: \
+                 cross-entropy is climbed instead"
+            ),
+        }
+    }
+}
+
+/// Passes of which two may not differ.
+const PASSES: u64 = 5;
+/// How far two passes' logits, scaled to length 1, may lie apart.
+const DIFFERENCE: f32 = 1e-4;
+/// How far from 1 probabilities may sum, and from [0, 1] they may lie.
+const PROBABILITY: f32 = 1e-5;
+/// Share of examples that a search without gradients may find after the others.
+const GAIN: f64 = 0.002;
+
+/// Looks at the first `examples` of the data: whether the model is random, its outputs are
+/// probabilities, or its gradients 0.
+///
+/// # Errors
+/// [`AttackError::Model`] if the model does not take the data.
+pub fn flags_of_model(
+    model: &dyn Model,
+    data: &Dataset,
+    examples: usize,
+) -> Result<Vec<Flag>, AttackError> {
+    let rows: Vec<usize> = (0..data.len().min(examples)).collect();
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let device = model.device();
+    let input = data.input(&rows, &device);
+    let labels = data.labels_of(&rows, &device);
+    let mut flags = Vec::new();
+    let passes: Vec<Logits> = (0..if model.is_random() { PASSES } else { 2 })
+        .map(|pass| Logits::of(model, &input, pass))
+        .collect();
+    let difference = largest_difference(&passes);
+    let first = &passes[0];
+    if difference > DIFFERENCE || passes.iter().any(|pass| pass.predicted != first.predicted) {
+        flags.push(Flag::Randomized { difference });
+    }
+    if first.rows().all(is_distribution) {
+        flags.push(Flag::Probabilities);
+    }
+    let zero = zero_gradients(model, &input, &labels)?;
+    if zero > 0 {
+        flags.push(Flag::ZeroGradients {
+            zero,
+            examples: rows.len(),
+        });
+    }
+    Ok(flags)
+}
+
+/// Whether the search without gradients found what the attacks by gradient missed.
+pub fn flags_of_result(evaluation: &Evaluation) -> Vec<Flag> {
+    let attempts = &evaluation.attempts;
+    let Some(at) = attempts.iter().position(|a| a.attack == "square") else {
+        return Vec::new();
+    };
+    if at == 0 {
+        return Vec::new();
+    }
+    let count = evaluation.examples.len().max(1) as f64;
+    let gain = (attempts[at - 1].robust - attempts[at].robust) as f64 / count;
+    if gain > GAIN {
+        vec![Flag::SquareGains { gain }]
+    } else {
+        Vec::new()
+    }
+}
+
+struct Logits {
+    values: Vec<f32>,
+    classes: usize,
+    predicted: Vec<Vec<usize>>,
+}
+
+impl Logits {
+    fn of(model: &dyn Model, input: &Input, pass: u64) -> Self {
+        let keys: Vec<u64> = (0..input.batch() as u64)
+            .map(|row| row * PASSES + pass)
+            .collect();
+        let logits = model.run_drawn(input, &keys, &mut Idle);
+        Self {
+            classes: logits.dims()[2],
+            predicted: predictions(&logits),
+            values: floats(logits),
+        }
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks(self.classes)
+    }
+}
+
+fn largest_difference(passes: &[Logits]) -> f32 {
+    let scaled = |row: &[f32]| -> Vec<f32> {
+        let length = row.iter().map(|v| v * v).sum::<f32>().sqrt();
+        row.iter().map(|v| v / (length + 1e-10)).collect()
+    };
+    let mut largest = 0.0_f32;
+    for (i, one) in passes.iter().enumerate() {
+        for other in &passes[i + 1..] {
+            for (a, b) in one.rows().zip(other.rows()) {
+                let apart = scaled(a)
+                    .iter()
+                    .zip(scaled(b))
+                    .map(|(a, b)| (a - b) * (a - b))
+                    .sum::<f32>()
+                    .sqrt();
+                largest = largest.max(apart);
+            }
+        }
+    }
+    largest
+}
+
+fn is_distribution(row: &[f32]) -> bool {
+    let inside = |v: &f32| *v > -PROBABILITY && *v < 1.0 + PROBABILITY;
+    row.iter().all(inside) && (row.iter().sum::<f32>() - 1.0).abs() < PROBABILITY
+}
+
+/// Examples whose gradient at the input is 0, of the objective that attacks climb.
+fn zero_gradients(model: &dyn Model, input: &Input, labels: &Labels) -> Result<usize, AttackError> {
+    let objective: &dyn Objective = if model.spec().classes < 3 {
+        &CrossEntropy
+    } else {
+        &Dlr
+    };
+    let found = value_and_grad(model, input, labels, objective, &[Place::Input])?;
+    let gradient: Vec<f32> = floats(found.input().clone());
+    let width = gradient.len() / input.batch();
+    Ok(gradient
+        .chunks(width)
+        .filter(|row| row.iter().all(|&v| v == 0.0))
+        .count())
+}
