@@ -63,6 +63,16 @@ pub enum ModelError {
         /// Index into the flattened weight.
         position: usize,
     },
+    /// Text is no objective.
+    #[error("objective `{text}`, at character {at}: {reason}")]
+    Expression {
+        /// The text.
+        text: String,
+        /// Where it goes wrong, counted from 1.
+        at: usize,
+        /// What stands there, and what would do.
+        reason: String,
+    },
     /// An edit or an objective does not fit the model.
     #[error("{0}")]
     Unfit(String),

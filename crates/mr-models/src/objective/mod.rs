@@ -4,18 +4,23 @@
 mod activation;
 mod cross_entropy;
 mod dlr;
+mod expression;
 mod kl;
 mod margin;
 mod squared_error;
+mod sum;
+
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-pub use activation::{ActivationLevel, SiteShift};
+pub use activation::{ActivationLevel, Direction, Sense, SiteShift};
 pub use cross_entropy::{CrossEntropy, cross_entropy};
 pub use dlr::Dlr;
 pub use kl::{KlDivergence, kl_divergence};
 pub use margin::{LogitDifference, Margin};
 pub use squared_error::SquaredError;
+pub use sum::Sum;
 
 use crate::error::ModelError;
 use crate::hook::Cache;
@@ -54,23 +59,81 @@ pub trait Objective: Send + Sync {
     fn value(&self, logits: &Tensor<3>, cache: &Cache, labels: &Labels) -> Tensor<1>;
 }
 
-/// Objectives of the logits alone, by the name that a command line gives them.
-///
-/// # Errors
-/// [`ModelError::UnknownName`] with near matches.
-pub fn by_name(name: &str) -> Result<Box<dyn Objective>, ModelError> {
-    Ok(match name {
-        "cross-entropy" => Box::new(CrossEntropy),
-        "margin" => Box::new(Margin),
-        "dlr" => Box::new(Dlr),
-        "kl" => Box::new(KlDivergence),
-        "squared-error" => Box::new(SquaredError::default()),
-        _ => return Err(ModelError::unknown("objective", name, NAMES)),
-    })
+impl std::fmt::Debug for dyn Objective {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name())
+    }
 }
 
-/// The names that [`by_name`] knows.
-pub const NAMES: [&str; 5] = ["cross-entropy", "margin", "dlr", "kl", "squared-error"];
+impl<O: Objective + ?Sized> Objective for Arc<O> {
+    fn name(&self) -> String {
+        (**self).name()
+    }
+
+    fn sites(&self) -> Vec<String> {
+        (**self).sites()
+    }
+
+    fn references(&self) -> Vec<String> {
+        (**self).references()
+    }
+
+    fn fits(&self, spec: &ModelSpec) -> Result<(), ModelError> {
+        (**self).fits(spec)
+    }
+
+    fn value(&self, logits: &Tensor<3>, cache: &Cache, labels: &Labels) -> Tensor<1> {
+        (**self).value(logits, cache, labels)
+    }
+}
+
+/// An objective by its name, which is an expression:
+///
+/// - of the logits: `cross-entropy`, `margin`, `dlr`, `logit-difference(3, 5)`; `kl` and
+///   `squared-error`, from the reference logits, which under attack are the clean ones;
+/// - of internals: `raise(SITE)`, `lower(SITE)` the mean activation; `shift(SITE)`, `stay(SITE)` the
+///   squared distance from the clean activation; `along(SITE, 0.6, 0.8)`, `against(...)` the reach
+///   along a direction. A site may be followed by positions and channels: `conv2.hook_out[:, 5]` is
+///   channel 5, `[3]` position 3, `[0:9, 2:4]` a part;
+/// - weighted sums: `shift(conv2.hook_out) - 10 kl`, `margin - 0.1 shift(conv1.hook_out)`.
+///
+/// [`Objective::name`] gives an expression that reads as the same objective. Whether a model has the
+/// sites is checked by [`Objective::fits`].
+///
+/// # Errors
+/// [`ModelError::UnknownName`] with near matches, or [`ModelError::Expression`] with the place of the
+/// mistake.
+pub fn by_name(name: &str) -> Result<Box<dyn Objective>, ModelError> {
+    by_name_with(name, &|_, _| None)
+}
+
+/// Terms that are known elsewhere: of a name and the text in the parentheses behind it, the objective or
+/// what is wrong with the text; `None` where the name is unknown there too.
+pub type MoreTerms<'a> = dyn Fn(&str, &str) -> Option<Result<Arc<dyn Objective>, String>> + 'a;
+
+/// As [`by_name`], with further terms, such as the latents of a dictionary.
+///
+/// # Errors
+/// Those of [`by_name`].
+pub fn by_name_with(name: &str, more: &MoreTerms<'_>) -> Result<Box<dyn Objective>, ModelError> {
+    expression::read(name, more)
+}
+
+/// The names that terms of [`by_name`] may have.
+pub const NAMES: [&str; 12] = [
+    "cross-entropy",
+    "margin",
+    "dlr",
+    "kl",
+    "squared-error",
+    "logit-difference",
+    "raise",
+    "lower",
+    "shift",
+    "stay",
+    "along",
+    "against",
+];
 
 /// Sums `[batch, position]` over positions.
 fn per_example(values: Tensor<2>) -> Tensor<1> {
