@@ -8,6 +8,7 @@ use crate::arch::{Architecture, Pass};
 use crate::error::ModelError;
 use crate::hook::Hook;
 use crate::input::Input;
+use crate::layer::Layer;
 use crate::model::Model;
 use crate::site::ModelSpec;
 use crate::weights::Weights;
@@ -73,6 +74,12 @@ impl Network {
     /// Its weights, to be changed.
     pub fn weights_mut(&mut self) -> &mut Weights {
         &mut self.weights
+    }
+
+    /// Its operations in evaluation mode, in their order: from an input
+    /// `[batch, channel, height, width]` to logits `[batch, class, 1, 1]`.
+    pub fn layers(&self) -> Vec<Layer> {
+        self.architecture.definition().layers(&self.weights)
     }
 
     /// The same network with every trainable weight a leaf of the gradient.

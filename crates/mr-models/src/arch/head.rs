@@ -6,7 +6,8 @@ use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 
 use super::Pass;
-use super::layers::{Trace, linear, push_affine};
+use super::layers::{Trace, linear, linear_layer, push_affine};
+use crate::layer::Layer;
 use crate::site::Site;
 use crate::weights::Weights;
 
@@ -41,6 +42,16 @@ impl Head<'_> {
             push_affine(weights, &name, &[out, width], true, rng, device);
             width = out;
         }
+    }
+
+    /// Its operations, appended.
+    pub(super) fn push_layers(&self, weights: &Weights, layers: &mut Vec<Layer>) {
+        for i in 1..=self.hidden.len() {
+            layers.push(linear_layer(weights, &format!("linear{i}")));
+            layers.push(Layer::Relu);
+        }
+        let last = self.hidden.len() + 1;
+        layers.push(linear_layer(weights, &format!("linear{last}")));
     }
 
     /// From `[batch, in]` to logits `[batch, 1, class]`.

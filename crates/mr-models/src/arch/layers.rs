@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Pass;
 use crate::error::ModelError;
 use crate::hook::Hook;
+use crate::layer::Layer;
 use crate::site::{ModelSpec, Site};
 use crate::weights::Weights;
 
@@ -54,6 +55,18 @@ impl Normalization {
         };
         (x - row(&this.mean)) / row(&this.std)
     }
+}
+
+/// The normalisation of an input as a layer, if there is one.
+pub(crate) fn normalization_layer(this: Option<&Normalization>, device: &Device) -> Option<Layer> {
+    let this = this?;
+    let device = device.clone().inner();
+    let row = |values: Vec<f32>| Tensor::<1>::from_floats(values.as_slice(), &device);
+    let pairs = this.mean.iter().zip(&this.std);
+    Some(Layer::Scale {
+        scale: row(this.std.iter().map(|std| 1.0 / std).collect()),
+        shift: Some(row(pairs.map(|(mean, std)| -mean / std).collect())),
+    })
 }
 
 pub(crate) fn setting(what: &str, value: &str, valid: &str) -> ModelError {
@@ -218,6 +231,51 @@ fn plain(values: Tensor<1>) -> Tensor<1> {
     } else {
         values
     }
+}
+
+/// A linear layer's operation.
+pub(crate) fn linear_layer(weights: &Weights, name: &str) -> Layer {
+    Layer::Linear {
+        weight: weights.get(&format!("{name}.weight")),
+        bias: bias(weights, name),
+    }
+}
+
+/// A square convolution's operation.
+pub(crate) fn convolution_layer(
+    weights: &Weights,
+    name: &str,
+    stride: usize,
+    padding: usize,
+) -> Layer {
+    Layer::Convolution {
+        weight: weights.get(&format!("{name}.weight")),
+        bias: bias(weights, name),
+        stride,
+        padding,
+    }
+}
+
+fn bias(weights: &Weights, name: &str) -> Option<Tensor<1>> {
+    let name = format!("{name}.bias");
+    weights.contains(&name).then(|| weights.get(&name))
+}
+
+/// A BatchNorm's operations in evaluation mode: with the running statistics, then scale and shift.
+pub(crate) fn batch_norm_layers(weights: &Weights, name: &str) -> [Layer; 2] {
+    let part = |part: &str| weights.get::<1>(&format!("{name}.{part}"));
+    let scale = (part("running_var") + EPSILON).sqrt().recip();
+    let shift = -(part("running_mean") * scale.clone());
+    [
+        Layer::Scale {
+            scale,
+            shift: Some(shift),
+        },
+        Layer::Scale {
+            scale: part("weight"),
+            shift: Some(part("bias")),
+        },
+    ]
 }
 
 /// Walks a forward pass past the sites of its spec, in their order.

@@ -5,11 +5,12 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::head::Head;
-use super::layers::{Normalization, Trace, rate, sizes};
+use super::layers::{Normalization, Trace, normalization_layer, rate, sizes};
 use super::{Definition, Pass};
 use crate::error::ModelError;
 use crate::hook::Hook;
 use crate::input::Input;
+use crate::layer::Layer;
 use crate::site::{InputKind, ModelSpec};
 use crate::weights::Weights;
 
@@ -94,5 +95,12 @@ impl Definition for Mlp {
         let mut trace = Trace::new(spec, hook);
         let h = x.reshape([batch, self.input.iter().product()]);
         self.head().forward(h, weights, &mut trace, pass)
+    }
+
+    fn layers(&self, weights: &Weights) -> Vec<Layer> {
+        let normalization = normalization_layer(self.normalization.as_ref(), &weights.device());
+        let mut layers: Vec<Layer> = normalization.into_iter().collect();
+        self.head().push_layers(weights, &mut layers);
+        layers
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use convnet::ConvNet;
 pub use layers::Normalization;
+pub(crate) use layers::product;
 pub use mlp::Mlp;
 pub use pass::Pass;
 pub use resnet::ResNet;
@@ -22,6 +23,7 @@ pub use toy::{Toy, ToyActivation};
 use crate::error::ModelError;
 use crate::hook::Hook;
 use crate::input::Input;
+use crate::layer::Layer;
 use crate::site::ModelSpec;
 use crate::weights::Weights;
 use crate::windowed::Windowed;
@@ -85,6 +87,9 @@ pub(crate) trait Definition {
         hook: &mut dyn Hook,
         pass: &mut Pass,
     ) -> Tensor<3>;
+
+    /// Its operations in evaluation mode, in their order.
+    fn layers(&self, weights: &Weights) -> Vec<Layer>;
 
     /// A batch that recomputes only what a changed window reaches, where the architecture can.
     fn windowed<'a>(

@@ -7,13 +7,14 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{
-    Normalization, Trace, batch_normalization, convolution, linear, push_affine, push_batch_norm,
-    setting, sizes,
+    Normalization, Trace, batch_norm_layers, batch_normalization, convolution, convolution_layer,
+    linear, linear_layer, normalization_layer, push_affine, push_batch_norm, setting, sizes,
 };
 use super::{Definition, Pass};
 use crate::error::ModelError;
 use crate::hook::Hook;
 use crate::input::Input;
+use crate::layer::Layer;
 use crate::site::{InputKind, ModelSpec, Site};
 use crate::weights::Weights;
 
@@ -217,5 +218,33 @@ impl Definition for ResNet {
         let h = trace.vector("avgpool.hook_out", pooled.reshape([batch, channels]));
         let logits = trace.vector("fc.hook_out", linear(weights, "fc", h));
         logits.reshape([batch, 1, self.classes])
+    }
+
+    fn layers(&self, weights: &Weights) -> Vec<Layer> {
+        let normalization = normalization_layer(self.normalization.as_ref(), &weights.device());
+        let mut layers: Vec<Layer> = normalization.into_iter().collect();
+        let normalized = |conv: &str, norm: &str, stride: usize, padding: usize| {
+            let mut layers = vec![convolution_layer(weights, conv, stride, padding)];
+            layers.extend(batch_norm_layers(weights, norm));
+            layers
+        };
+        layers.extend(normalized("conv1", "bn1", 1, 1));
+        layers.push(Layer::Relu);
+        for block in self.blocks() {
+            let at = |part: &str| format!("{}.{part}", block.name);
+            let mut branch = normalized(&at("conv1"), &at("bn1"), block.stride, 1);
+            branch.push(Layer::Relu);
+            branch.extend(normalized(&at("conv2"), &at("bn2"), 1, 1));
+            let skip = if block.reshapes() {
+                normalized(&at("downsample.0"), &at("downsample.1"), block.stride, 0)
+            } else {
+                Vec::new()
+            };
+            layers.push(Layer::Sum { branch, skip });
+            layers.push(Layer::Relu);
+        }
+        layers.push(Layer::MeanPool);
+        layers.push(linear_layer(weights, "fc"));
+        layers
     }
 }

@@ -6,11 +6,12 @@ use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{Trace, linear, product, push_affine, sizes, uniform};
+use super::layers::{Trace, linear, linear_layer, product, push_affine, sizes, uniform};
 use super::{Definition, Pass};
 use crate::error::ModelError;
 use crate::hook::Hook;
 use crate::input::Input;
+use crate::layer::Layer;
 use crate::site::{InputKind, ModelSpec, Site};
 use crate::weights::Weights;
 
@@ -128,5 +129,25 @@ impl Definition for Toy {
         trace
             .vector("hook_out", out)
             .reshape([batch, 1, self.features])
+    }
+
+    fn layers(&self, weights: &Weights) -> Vec<Layer> {
+        let w = weights.get::<2>("W");
+        let mut layers = vec![Layer::Linear {
+            weight: w.clone(),
+            bias: None,
+        }];
+        if self.classes > 0 {
+            layers.push(linear_layer(weights, "head"));
+            return layers;
+        }
+        layers.push(Layer::Linear {
+            weight: w.transpose(),
+            bias: Some(weights.get("b")),
+        });
+        if self.activation == ToyActivation::Relu {
+            layers.push(Layer::Relu);
+        }
+        layers
     }
 }

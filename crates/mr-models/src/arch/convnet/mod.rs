@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use super::head::Head;
 use super::layers::{
-    Normalization, Trace, batch_normalization, convolution, push_affine, push_batch_norm, rate,
-    setting, sizes,
+    Normalization, Trace, batch_norm_layers, batch_normalization, convolution, convolution_layer,
+    normalization_layer, push_affine, push_batch_norm, rate, setting, sizes,
 };
 use super::{Definition, Pass};
 use crate::error::ModelError;
 use crate::hook::Hook;
 use crate::input::Input;
+use crate::layer::Layer;
 use crate::site::{InputKind, ModelSpec, Site};
 use crate::weights::Weights;
 use crate::windowed::Windowed;
@@ -181,6 +182,24 @@ impl Definition for ConvNet {
         }
         let h = x.reshape([batch, self.flat()]);
         self.head().forward(h, weights, &mut trace, pass)
+    }
+
+    fn layers(&self, weights: &Weights) -> Vec<Layer> {
+        let normalization = normalization_layer(self.normalization.as_ref(), &weights.device());
+        let mut layers: Vec<Layer> = normalization.into_iter().collect();
+        for stage in 0..self.widths.len() {
+            for i in stage * self.depth + 1..=(stage + 1) * self.depth {
+                let padding = self.kernel / 2;
+                layers.push(convolution_layer(weights, &format!("conv{i}"), 1, padding));
+                if self.batch_norm {
+                    layers.extend(batch_norm_layers(weights, &format!("bn{i}")));
+                }
+                layers.push(Layer::Relu);
+            }
+            layers.push(Layer::MaxPool { side: 2 });
+        }
+        self.head().push_layers(weights, &mut layers);
+        layers
     }
 
     fn windowed<'a>(
