@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::{Tensor, TensorData};
-use mr_models::{Input, InputKind, Model, Place, data::Dataset, floats, predictions};
+use mr_models::{Input, InputKind, Model, ModelSpec, Place, data::Dataset, floats, predictions};
 use serde::{Deserialize, Serialize};
 
 use crate::attack::Attack;
@@ -289,6 +289,11 @@ fn fits(
     for attack in attacks {
         attack.fits(spec, threat)?;
     }
+    data_fits(spec, data)
+}
+
+/// Checks that a model takes the examples of a data set, and knows their classes.
+pub(crate) fn data_fits(spec: &ModelSpec, data: &Dataset) -> Result<(), AttackError> {
     match spec.input {
         InputKind::Real { shape } if shape == data.shape() => {}
         InputKind::Real { shape } => {
@@ -351,7 +356,7 @@ impl Run<'_> {
         let seed = self.config.seed;
         let classes = self.model.spec().classes;
         let labels = self.goal.labels(&truth, &numbers, classes, seed, &device);
-        self.check_box(&input, &numbers)?;
+        check_box(self.threat, &input, &numbers, self.data.name())?;
         let victim = Victim::new(
             self.model,
             self.threat,
@@ -464,25 +469,30 @@ impl Run<'_> {
         });
         Ok((found.collect(), meter.counts()))
     }
+}
 
-    fn check_box(&self, input: &Input, numbers: &[u64]) -> Result<(), AttackError> {
-        if self.threat.place != Place::Input {
-            return Ok(());
-        }
-        let [low, high] = self.threat.bounds;
-        let values = floats(input.real());
-        let width = values.len() / numbers.len();
-        let outside = |v: f32| !(v >= low - TOLERANCE && v <= high + TOLERANCE);
-        match values.iter().position(|&v| outside(v)) {
-            None => Ok(()),
-            Some(at) => Err(AttackError::Data(format!(
-                "example {} of `{}` has the value {} at coordinate {}, outside the box [{low}, {high}]",
-                numbers[at / width],
-                self.data.name(),
-                values[at],
-                at % width
-            ))),
-        }
+/// Refuses inputs outside a threat's box.
+pub(crate) fn check_box(
+    threat: &ThreatModel,
+    input: &Input,
+    numbers: &[u64],
+    name: &str,
+) -> Result<(), AttackError> {
+    if threat.place != Place::Input {
+        return Ok(());
+    }
+    let [low, high] = threat.bounds;
+    let values = floats(input.real());
+    let width = values.len() / numbers.len();
+    let outside = |v: f32| !(v >= low - TOLERANCE && v <= high + TOLERANCE);
+    match values.iter().position(|&v| outside(v)) {
+        None => Ok(()),
+        Some(at) => Err(AttackError::Data(format!(
+            "example {} of `{name}` has the value {} at coordinate {}, outside the box [{low}, {high}]",
+            numbers[at / width],
+            values[at],
+            at % width
+        ))),
     }
 }
 

@@ -22,6 +22,7 @@
 //! ```
 
 mod attack;
+mod certified;
 mod error;
 mod evaluate;
 mod flags;
@@ -35,6 +36,10 @@ mod victim;
 mod workers;
 
 pub use attack::{Aimed, Attack, AttackConfig, Direction, Fgsm, ObjectiveAttack, Pgd, Schedule};
+pub use certified::{
+    Certificate, Certificates, Certifier, CertifierConfig, CertifyProgress, Crown, Ibp, Interval,
+    Smoothing, certify, lower_confidence, worst_margins,
+};
 pub use error::AttackError;
 pub use evaluate::{
     Attempt, Counts, Evaluation, EvaluationConfig, Judged, Progress, Watch, evaluate, evaluate_with,
