@@ -27,6 +27,7 @@
 
 mod arch;
 pub mod data;
+mod defence;
 mod edit;
 mod error;
 mod file;
@@ -44,6 +45,10 @@ mod weights;
 mod windowed;
 
 pub use arch::{Architecture, ConvNet, Mlp, Normalization, Pass, ResNet, Toy, ToyActivation};
+pub use defence::{
+    Backward, Bits, Bpda, Defence, DefenceConfig, Defended, Noise, Quantize, RoundLogits, Softmax,
+    Stage, Temperature, Transform,
+};
 pub use edit::{Edit, Region, Rewrite};
 pub use error::{ModelError, hint};
 pub use file::{Saved, Tensors, load, read_tensors, save, write_tensors};
