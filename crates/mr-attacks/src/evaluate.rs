@@ -268,11 +268,12 @@ pub fn evaluate_with(
     })
 }
 
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn fits(
+/// Whether everything of a run goes together.
+pub(crate) fn fits(
     model: &dyn Model,
     data: &Dataset,
     threat: &ThreatModel,
@@ -320,12 +321,13 @@ pub(crate) fn data_fits(spec: &ModelSpec, data: &Dataset) -> Result<(), AttackEr
     Ok(())
 }
 
-struct Run<'a> {
-    model: &'a dyn Model,
-    data: &'a Dataset,
-    threat: &'a ThreatModel,
-    goal: &'a Goal,
-    config: &'a EvaluationConfig,
+/// What every batch of a run shares.
+pub(crate) struct Run<'a> {
+    pub(crate) model: &'a dyn Model,
+    pub(crate) data: &'a Dataset,
+    pub(crate) threat: &'a ThreatModel,
+    pub(crate) goal: &'a Goal,
+    pub(crate) config: &'a EvaluationConfig,
 }
 
 /// The examples before any attack, with their logits, row-major.
@@ -344,7 +346,8 @@ pub(crate) struct Found {
 }
 
 impl Run<'_> {
-    fn victim<'v>(
+    /// These rows of the data as a batch under attack, and the examples' numbers.
+    pub(crate) fn victim<'v>(
         &'v self,
         rows: &[usize],
         meter: &'v Meter,
@@ -525,12 +528,12 @@ fn rows_of(all: &[f32], rows: &[usize], count: usize, victim: &Victim<'_>) -> Te
 }
 
 /// A proposal that is not a finite number is no proposal.
-fn sane(proposed: Tensor<2>, origin: &Tensor<2>) -> Tensor<2> {
+pub(crate) fn sane(proposed: Tensor<2>, origin: &Tensor<2>) -> Tensor<2> {
     let broken = proposed.clone().is_finite().bool_not();
     proposed.mask_where(broken, origin.clone())
 }
 
-fn check_finite(logits: &Tensor<3>, numbers: &[u64]) -> Result<(), AttackError> {
+pub(crate) fn check_finite(logits: &Tensor<3>, numbers: &[u64]) -> Result<(), AttackError> {
     let values = floats(logits.clone());
     let width = values.len() / numbers.len();
     match values.iter().position(|value| !value.is_finite()) {
@@ -543,6 +546,6 @@ fn check_finite(logits: &Tensor<3>, numbers: &[u64]) -> Result<(), AttackError> 
 }
 
 /// The prediction at the last position: the only one, for images.
-fn last(predicted: &[usize]) -> usize {
+pub(crate) fn last(predicted: &[usize]) -> usize {
     predicted.last().copied().unwrap_or_default()
 }

@@ -26,6 +26,20 @@ pub trait Criterion: Send + Sync {
     ) -> bool;
 }
 
+/// The criterion that no output meets: an attack under it climbs its objective to the end.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Never;
+
+impl Criterion for Never {
+    fn name(&self) -> String {
+        "none".into()
+    }
+
+    fn reached(&self, _: &[f32], _: &[usize], _: &[usize], _: Option<&[usize]>) -> bool {
+        false
+    }
+}
+
 /// What an attacker wants.
 #[derive(Clone, Default)]
 pub enum Goal {

@@ -21,11 +21,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod aim;
 mod attack;
 mod certified;
 mod error;
 mod evaluate;
 mod flags;
+mod gain;
 mod goal;
 mod journal;
 mod probe;
@@ -35,6 +37,7 @@ mod threat;
 mod victim;
 mod workers;
 
+pub use aim::{Aim, Aims, aim};
 pub use attack::{Aimed, Attack, AttackConfig, Direction, Fgsm, ObjectiveAttack, Pgd, Schedule};
 pub use certified::{
     Certificate, Certificates, Certifier, CertifierConfig, CertifyProgress, Crown, Ibp, Interval,
@@ -45,7 +48,8 @@ pub use evaluate::{
     Attempt, Counts, Evaluation, EvaluationConfig, Judged, Progress, Watch, evaluate, evaluate_with,
 };
 pub use flags::{Flag, flags_of_model, flags_of_result};
-pub use goal::{Criterion, Goal, Targets};
+pub use gain::{Attacked, Gain, GainConfig, gain};
+pub use goal::{Criterion, Goal, Never, Targets};
 pub use journal::Journal;
 pub use mr_models::Place;
 pub use probe::Probe;

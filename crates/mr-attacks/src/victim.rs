@@ -195,6 +195,9 @@ impl<'a> Victim<'a> {
     }
 
     /// How the coordinates of a point lie in a picture.
+    ///
+    /// # Panics
+    /// If the threat does not fit the model.
     pub fn geometry(&self) -> Geometry {
         match &self.threat.place {
             Place::Input => {
@@ -323,15 +326,25 @@ impl<'a> Victim<'a> {
         objective: &dyn Objective,
         point: &Tensor<2>,
     ) -> Result<Scores, AttackError> {
-        let labels = self.labels_for(objective)?;
-        self.forwards
-            .fetch_add(self.examples.len() as u64, Ordering::Relaxed);
-        let (input, taps) = self.at(point);
-        let (values, logits) = values_at(&self.drawn(), &input, &labels, objective, &taps)?;
+        let (values, logits) = self.see(objective, point)?;
         Ok(Scores {
             values: floats(values),
             reached: self.reached(&logits),
         })
+    }
+
+    /// The objective at points `[batch]` and the logits there, by one forward pass.
+    pub(crate) fn see(
+        &self,
+        objective: &dyn Objective,
+        point: &Tensor<2>,
+    ) -> Result<(Tensor<1>, Tensor<3>), AttackError> {
+        let labels = self.labels_for(objective)?;
+        self.forwards
+            .fetch_add(self.examples.len() as u64, Ordering::Relaxed);
+        let (input, taps) = self.at(point);
+        let drawn = self.drawn();
+        Ok(values_at(&drawn, &input, &labels, objective, &taps)?)
     }
 
     /// A batch that recomputes windows of these points alone, where model, place and objective let it.
@@ -444,7 +457,7 @@ impl<'a> Victim<'a> {
     }
 
     /// The model, with the random numbers of one more pass.
-    fn drawn(&self) -> Drawn<'_> {
+    pub(crate) fn drawn(&self) -> impl Model + '_ {
         let mut keys = Vec::new();
         if self.model.is_random() {
             let mut passes = self.passes.borrow_mut();

@@ -48,9 +48,21 @@ pub trait ObjectiveAttack: Attack {
     ) -> Result<Tensor<2>, AttackError>;
 }
 
-/// Declares [`AttackConfig`]: a line of this list registers an attack.
+/// The attack as one that climbs any objective, if it is said to be one.
+macro_rules! climber {
+    ($attack:ident) => {{
+        let _ = $attack;
+        None
+    }};
+    ($attack:ident, $climber:ident) => {
+        Some($attack as &dyn $climber)
+    };
+}
+
+/// Declares [`AttackConfig`]: a line of this list registers an attack. `: ObjectiveAttack` behind it says
+/// that it can be aimed at any objective.
 macro_rules! attacks {
-    ($($(#[$doc:meta])* $name:literal => $attack:ident,)*) => {
+    ($($(#[$doc:meta])* $name:literal => $attack:ident $(: $climber:ident)?,)*) => {
         /// An attack and its settings; in TOML a table whose `type` names the attack.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "type", deny_unknown_fields)]
@@ -80,15 +92,22 @@ macro_rules! attacks {
                     $(Self::$attack(attack) => attack,)*
                 }
             }
+
+            /// The attack, if it can be aimed at any objective.
+            pub fn climber(&self) -> Option<&dyn ObjectiveAttack> {
+                match self {
+                    $(Self::$attack(attack) => climber!(attack $(, $climber)?),)*
+                }
+            }
         }
     };
 }
 
 attacks! {
     /// Fast gradient sign method.
-    "fgsm" => Fgsm,
+    "fgsm" => Fgsm: ObjectiveAttack,
     /// Projected gradient descent.
-    "pgd" => Pgd,
+    "pgd" => Pgd: ObjectiveAttack,
 }
 
 /// An attack inside a ball needs a ball: refuses an unbounded threat.
