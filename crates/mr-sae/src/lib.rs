@@ -21,8 +21,10 @@
 
 mod dictionary;
 mod error;
+mod latent;
 mod tied;
 
 pub use dictionary::{Dictionary, samples};
 pub use error::SaeError;
+pub use latent::{Latent, latent_terms};
 pub use tied::{Penalty, Reduction, Tied};
