@@ -1,7 +1,9 @@
 //! A batch that recomputes only what a changed window reaches gives the logits of a full pass.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use mr_models::{Architecture, Change, ConvNet, Input, Model, Network, Normalization, floats};
+use mr_models::{
+    Architecture, Change, ConvNet, Input, Model, Network, Normalization, Padding, floats,
+};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -27,8 +29,15 @@ fn nets() -> Vec<Network> {
         hidden: vec![],
         ..ConvNet::default()
     };
+    let unpadded = ConvNet {
+        input: [3, 14, 13],
+        widths: vec![4, 3],
+        padding: Padding::Valid,
+        hidden: vec![6, 5],
+        ..ConvNet::default()
+    };
     let mut all = Vec::new();
-    for convnet in [deep, wide] {
+    for convnet in [deep, wide, unpadded] {
         let mut net = Network::init(Architecture::Convnet(convnet), 4, &Device::flex()).unwrap();
         // Running statistics that are not 0 and 1.
         let names: Vec<(String, usize)> = net

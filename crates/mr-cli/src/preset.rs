@@ -11,7 +11,7 @@ pub(crate) struct Preset {
 }
 
 /// Every preset.
-pub(crate) const PRESETS: [Preset; 5] = [
+pub(crate) const PRESETS: [Preset; 6] = [
     Preset {
         name: "mlp",
         about: "one hidden layer of 128 units",
@@ -26,6 +26,11 @@ pub(crate) const PRESETS: [Preset; 5] = [
         name: "lenet5",
         about: "the MNIST pair of `mr data fetch lenet5`: 32 and 64 filters, 200 hidden units",
         make: Architecture::lenet5,
+    },
+    Preset {
+        name: "cifar-lenet",
+        about: "the CIFAR-10 net of `mr data fetch cifar-lenet`: 6 and 16 filters of 5x5",
+        make: Architecture::cifar_lenet,
     },
     Preset {
         name: "resnet18",

@@ -44,7 +44,9 @@ mod site;
 mod weights;
 mod windowed;
 
-pub use arch::{Architecture, ConvNet, Mlp, Normalization, Pass, ResNet, Toy, ToyActivation};
+pub use arch::{
+    Architecture, ConvNet, Mlp, Normalization, Padding, Pass, ResNet, Toy, ToyActivation,
+};
 pub use defence::{
     Backward, Bits, Bpda, Defence, DefenceConfig, Defended, Noise, Quantize, RoundLogits, Softmax,
     Stage, Temperature, Transform,

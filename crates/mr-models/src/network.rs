@@ -57,8 +57,26 @@ impl Network {
         device: &Device,
     ) -> Result<Self, ModelError> {
         let mut network = Self::init(architecture, 0, device)?;
+        let named = network.in_our_words(named);
         network.weights = network.weights.replaced_by(named, device)?;
         Ok(network)
+    }
+
+    /// Linear layers that a file calls `fc1`, `fc2`, ... under the names that they have here.
+    fn in_our_words(
+        &self,
+        named: Vec<(String, Vec<usize>, Vec<f32>)>,
+    ) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+        let ours = |name: String| match name.strip_prefix("fc") {
+            Some(rest) if self.weights.contains(&format!("linear{rest}")) => {
+                format!("linear{rest}")
+            }
+            _ => name,
+        };
+        let named = named.into_iter();
+        named
+            .map(|(name, shape, values)| (ours(name), shape, values))
+            .collect()
     }
 
     /// What it is made as.

@@ -12,7 +12,7 @@ use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-pub use convnet::ConvNet;
+pub use convnet::{ConvNet, Padding};
 pub use layers::Normalization;
 pub(crate) use layers::product;
 pub use mlp::Mlp;
@@ -53,6 +53,23 @@ impl Architecture {
             input: [1, 28, 28],
             widths: vec![32, 64],
             hidden: vec![200],
+            ..ConvNet::default()
+        })
+    }
+
+    /// The CIFAR-10 net that comes with captum: 6 and 16 filters of 5x5 without padding, 120 and 84
+    /// hidden units.
+    pub fn cifar_lenet() -> Self {
+        Self::Convnet(ConvNet {
+            input: [3, 32, 32],
+            widths: vec![6, 16],
+            kernel: 5,
+            padding: Padding::Valid,
+            hidden: vec![120, 84],
+            normalization: Some(Normalization {
+                mean: vec![0.5; 3],
+                std: vec![0.5; 3],
+            }),
             ..ConvNet::default()
         })
     }

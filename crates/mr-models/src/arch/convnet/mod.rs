@@ -37,8 +37,10 @@ pub struct ConvNet {
     pub widths: Vec<usize>,
     /// Convolutions per stage.
     pub depth: usize,
-    /// Side of the square kernel; odd. Padding keeps height and width.
+    /// Side of the square kernel; odd.
     pub kernel: usize,
+    /// Whether convolutions keep height and width.
+    pub padding: Padding,
     /// Width of each hidden linear layer.
     pub hidden: Vec<usize>,
     /// Number of classes.
@@ -52,6 +54,17 @@ pub struct ConvNet {
     pub normalization: Option<Normalization>,
 }
 
+/// What lies around a map where a kernel reaches beyond it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Padding {
+    /// Zeros, half a kernel wide: height and width stay.
+    #[default]
+    Same,
+    /// Nothing: the kernel stays inside, and the map shrinks by all of it but one.
+    Valid,
+}
+
 impl Default for ConvNet {
     fn default() -> Self {
         Self {
@@ -59,6 +72,7 @@ impl Default for ConvNet {
             widths: vec![16, 32],
             depth: 1,
             kernel: 3,
+            padding: Padding::Same,
             hidden: vec![128],
             classes: 10,
             batch_norm: false,
@@ -77,12 +91,36 @@ impl ConvNet {
         }
     }
 
+    /// Zeros on each side of a map.
+    pub(super) fn pad(&self) -> usize {
+        match self.padding {
+            Padding::Same => self.kernel / 2,
+            Padding::Valid => 0,
+        }
+    }
+
+    /// Height and width after a convolution; 0 where the kernel does not fit.
+    fn convolved(&self, size: [usize; 2]) -> [usize; 2] {
+        size.map(|side| (side + 2 * self.pad() + 1).saturating_sub(self.kernel))
+    }
+
+    /// Height and width after so many stages.
+    fn size_after(&self, stages: usize) -> [usize; 2] {
+        let mut size = [self.input[1], self.input[2]];
+        for _ in 0..stages {
+            for _ in 0..self.depth {
+                size = self.convolved(size);
+            }
+            size = size.map(|side| side / 2);
+        }
+        size
+    }
+
     /// Width of what the first linear layer takes.
     fn flat(&self) -> usize {
-        let [channels, height, width] = self.input;
-        let halvings = self.widths.len() as u32;
-        let channels = self.widths.last().copied().unwrap_or(channels);
-        channels * (height >> halvings) * (width >> halvings)
+        let channels = self.widths.last().copied().unwrap_or(self.input[0]);
+        let [height, width] = self.size_after(self.widths.len());
+        channels * height * width
     }
 }
 
@@ -98,12 +136,13 @@ impl Definition for ConvNet {
             return Err(setting("kernel", &self.kernel.to_string(), "odd"));
         }
         if self.flat() == 0 {
-            let most = self.input[1].min(self.input[2]).ilog2();
+            let fits = |stages: &usize| self.size_after(*stages).iter().all(|&side| side > 0);
+            let most = (0..self.widths.len()).take_while(fits).last().unwrap_or(0);
             return Err(setting(
                 "widths",
                 &format!("{:?}", self.widths),
                 &format!(
-                    "at most {most} stages: each halves the {}x{} input",
+                    "at most {most} stages: each shrinks the {}x{} input",
                     self.input[1], self.input[2]
                 ),
             ));
@@ -114,17 +153,20 @@ impl Definition for ConvNet {
     }
 
     fn spec(&self) -> ModelSpec {
-        let [_, mut height, mut width] = self.input;
+        let [_, height, width] = self.input;
+        let mut size = [height, width];
         let mut sites = Vec::new();
         let mut i = 0;
         for &filters in &self.widths {
             for _ in 0..self.depth {
                 i += 1;
+                size = self.convolved(size);
                 for part in ["hook_pre", "hook_out"] {
-                    sites.push(Site::map(format!("conv{i}.{part}"), filters, height, width));
+                    let name = format!("conv{i}.{part}");
+                    sites.push(Site::map(name, filters, size[0], size[1]));
                 }
             }
-            (height, width) = (height / 2, width / 2);
+            size = size.map(|side| side / 2);
         }
         self.head().push_sites(&mut sites);
         ModelSpec {
@@ -171,7 +213,7 @@ impl Definition for ConvNet {
             for _ in 0..self.depth {
                 i += 1;
                 let name = format!("conv{i}");
-                x = convolution(weights, &name, x, 1, self.kernel / 2);
+                x = convolution(weights, &name, x, 1, self.pad());
                 x = trace.map(&format!("{name}.hook_pre"), x);
                 if self.batch_norm {
                     x = batch_normalization(weights, &format!("bn{i}"), x, pass);
@@ -189,7 +231,7 @@ impl Definition for ConvNet {
         let mut layers: Vec<Layer> = normalization.into_iter().collect();
         for stage in 0..self.widths.len() {
             for i in stage * self.depth + 1..=(stage + 1) * self.depth {
-                let padding = self.kernel / 2;
+                let padding = self.pad();
                 layers.push(convolution_layer(weights, &format!("conv{i}"), 1, padding));
                 if self.batch_norm {
                     layers.extend(batch_norm_layers(weights, &format!("bn{i}")));

@@ -27,11 +27,12 @@ struct Rect {
 }
 
 impl Rect {
-    /// What a kernel of this size reaches from here, in a map of this size.
-    fn dilated(self, kernel: usize, [height, width]: [usize; 2]) -> Self {
-        let by = kernel / 2;
-        let grow =
-            |[from, to]: [usize; 2], end: usize| [from.saturating_sub(by), (to + by).min(end)];
+    /// The outputs, in a map of this size, of the kernels that see something of this.
+    fn reached(self, kernel: usize, pad: usize, [height, width]: [usize; 2]) -> Self {
+        let grow = |[from, to]: [usize; 2], end: usize| {
+            let to = (to + pad).min(end);
+            [(from + pad).saturating_sub(kernel - 1).min(to), to]
+        };
         Self {
             rows: grow(self.rows, height),
             columns: grow(self.columns, width),
@@ -125,11 +126,14 @@ struct Layer {
     scale: Option<Vec<f32>>,
     /// What is added to each channel.
     shift: Vec<f32>,
+    pad: usize,
+    /// Height and width of what it gives, before it pools.
+    size: [usize; 2],
     pools: bool,
 }
 
 impl Layer {
-    fn of(weights: &Weights, i: usize, pools: bool) -> Self {
+    fn of(net: &ConvNet, weights: &Weights, i: usize, size: [usize; 2], pools: bool) -> Self {
         let kernel = weights.get::<4>(&format!("conv{i}.weight"));
         let [out, channels, side, _] = kernel.dims();
         let matrix = kernel
@@ -155,6 +159,8 @@ impl Layer {
             matrix,
             scale,
             shift,
+            pad: net.pad(),
+            size,
             pools,
         }
     }
@@ -163,7 +169,7 @@ impl Layer {
     fn gather(&self, maps: &Maps, example: usize, part: Rect, patches: &mut Vec<f32>) {
         let [height, width] = maps.size;
         let (side, channels) = (self.kernel, maps.channels);
-        let pad = side / 2;
+        let pad = self.pad;
         for row in part.rows[0]..part.rows[1] {
             for column in part.columns[0]..part.columns[1] {
                 for y in 0..side {
@@ -250,7 +256,9 @@ impl<'a> WindowedConvNet<'a> {
         for &filters in &net.widths {
             for i in 1..=net.depth {
                 let pools = i == net.depth;
-                layers.push(Layer::of(weights, layers.len() + 1, pools));
+                size = net.convolved(size);
+                let number = layers.len() + 1;
+                layers.push(Layer::of(net, weights, number, size, pools));
                 if pools {
                     size = size.map(|side| side / 2);
                 }
@@ -345,9 +353,9 @@ impl<'a> WindowedConvNet<'a> {
         let here = &self.layers[layer];
         let mut patches = Vec::new();
         for (i, part) in parts.iter_mut().enumerate() {
-            *part = part.dilated(here.kernel, maps.size);
+            *part = part.reached(here.kernel, here.pad, here.size);
             if here.pools {
-                *part = part.pooled(maps.size).doubled();
+                *part = part.pooled(here.size).doubled();
             }
             here.gather(maps, first + i, *part, &mut patches);
         }
@@ -367,7 +375,7 @@ impl<'a> WindowedConvNet<'a> {
             let finished = here.finish(*part, &values[at..at + size]);
             at += size;
             if here.pools {
-                *part = part.pooled(self.maps[layer].size);
+                *part = part.pooled(here.size);
             }
             self.replace(first + i, layer + 1, *part, &finished);
         }
