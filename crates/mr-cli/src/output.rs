@@ -9,6 +9,7 @@
 //! | train | `model`, `data`, `train`: the tables as they were used |
 //! | eval | `data`, `split`, `evaluation`, `trained` |
 //! | attack | `data`, `split`, `threat`, `goal`, `attack` (a list), `epsilons`, `evaluation`, `trained` |
+//! | certify | `data`, `split`, `threat`, `certify`, `evaluation`, `trained` |
 //! | measure | `data`, `split`, `measure`, `threat`, `attack`, `epsilons`, `trained` |
 //!
 //! `trained` is what the network says of itself: `name`, `seed`, `step`, and the tables `model`,

@@ -108,6 +108,47 @@ fn train_eval_attack_measure() {
 }
 
 #[test]
+fn a_network_is_certified_below_what_attacks_leave() {
+    let lab = Lab::new();
+    lab.net();
+    let about = "--model net --limit 60 --epsilon 0.01";
+    let share = |value: &serde_json::Value, name: &str| value[name].as_f64().unwrap();
+    let attacked = lab.json(&format!("attack {about} --steps 10"));
+    let robust = share(&attacked, "robust_accuracy");
+    let mut last = 0.0;
+    for method in ["ibp", "crown"] {
+        let found = lab.json(&format!(
+            "certify {about} --method {method} --per-example --out {method}"
+        ));
+        let certified = share(&found, "certified_accuracy");
+        assert_eq!(found["clean_accuracy"], attacked["clean_accuracy"]);
+        assert!(
+            last <= certified && certified <= robust,
+            "{method}: {certified}"
+        );
+        let proven = |e: &&serde_json::Value| e["certified"] == true;
+        let examples = found["examples"].as_array().unwrap();
+        assert_eq!(
+            examples.iter().filter(proven).count() as f64 / 60.0,
+            certified
+        );
+        let record = ExperimentRecord::read(&lab.path(&format!("{method}/record.json"))).unwrap();
+        assert_eq!(record.numbers["certified_accuracy"].value, Some(certified));
+        assert_eq!(record.config["certify"]["type"], method);
+        last = certified;
+    }
+    assert!(last > 0.1, "something is certified: {last}");
+
+    let smoothing = "certify --model net --limit 8 --method smoothing --sigma 0.1 --n 200";
+    let found = lab.json(&format!("{smoothing} --epsilon 0.05"));
+    assert_eq!(found["norm"], "L2");
+    let radius = share(&found, "average_radius");
+    assert!(radius > 0.0 && radius < 0.3, "{radius}");
+    let one_thread = lab.json(&format!("{smoothing} --epsilon 0.05 --threads 1"));
+    assert_eq!(found["average_radius"], one_thread["average_radius"]);
+}
+
+#[test]
 fn a_toy_is_measured() {
     let lab = Lab::new();
     let train = "train --arch toy --set data.name=sparse-features --set data.features=6 \
@@ -407,6 +448,7 @@ fn help_is_what_it_was() {
     for command in [
         "train",
         "eval",
+        "certify",
         "measure",
         "models",
         "devices",

@@ -1,6 +1,7 @@
 //! The commands, each one file.
 
 mod attack;
+mod certify;
 mod completions;
 mod data;
 mod devices;
@@ -25,6 +26,7 @@ pub(crate) enum Command {
     Train(Box<train::Arguments>),
     Eval(Box<eval::Arguments>),
     Attack(Box<attack::Arguments>),
+    Certify(Box<certify::Arguments>),
     Measure(Box<measure::Arguments>),
     Verify(verify::Arguments),
     Report(report::Arguments),
@@ -40,6 +42,7 @@ impl Command {
             Self::Train(arguments) => train::run(&arguments, console),
             Self::Eval(arguments) => eval::run(&arguments, console),
             Self::Attack(arguments) => attack::run(&arguments, console),
+            Self::Certify(arguments) => certify::run(&arguments, console),
             Self::Measure(arguments) => measure::run(&arguments, console),
             Self::Verify(arguments) => verify::run(arguments, console),
             Self::Report(arguments) => report::run(arguments, console),

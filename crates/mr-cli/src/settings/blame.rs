@@ -56,6 +56,7 @@ fn noun(key: &str) -> String {
         .collect();
     match parts.as_slice() {
         [.., "model", "type"] => "model".into(),
+        ["certify", "type"] => "method".into(),
         [.., kind, "type"] => (*kind).to_string(),
         [.., last] => (*last).to_string(),
         [] => "value".into(),

@@ -26,6 +26,9 @@
 //! type = "pgd"
 //! steps = 40
 //!
+//! [certify]                # mr_attacks::CertifierConfig
+//! type = "ibp"
+//!
 //! [evaluation]             # mr_attacks::EvaluationConfig
 //! batch_size = 128
 //!
@@ -43,7 +46,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use mr_attacks::{AttackConfig, EvaluationConfig, Targets, ThreatModel};
+use mr_attacks::{AttackConfig, CertifierConfig, EvaluationConfig, Targets, ThreatModel};
 use mr_models::Architecture;
 use mr_models::data::{DataConfig, Split};
 use mr_train::TrainConfig;
@@ -125,6 +128,7 @@ pub(crate) struct Settings {
     pub(crate) target: Option<Targets>,
     pub(crate) epsilons: Vec<f64>,
     pub(crate) attack: Vec<AttackConfig>,
+    pub(crate) certify: Option<CertifierConfig>,
     pub(crate) evaluation: EvaluationConfig,
     pub(crate) measure: MeasureConfig,
 }

@@ -288,6 +288,49 @@ fn threats_and_attacks() {
 }
 
 #[test]
+fn certificates() {
+    let lab = Lab::new();
+    lab.net();
+    for (words, part) in [
+        ("", "no threat: give --epsilon"),
+        (
+            "--epsilon -1",
+            "epsilon is -1, must be a number, at least 0",
+        ),
+        (
+            "--epsilon 0.1 --method crow",
+            "unknown method `crow`; did you mean crown?",
+        ),
+        ("--epsilon 0.1 --norm l3", "unknown norm `l3`"),
+        (
+            "--epsilon 0.1 --norm l0",
+            "ibp knows the norms Linf, L2, L1, not L0",
+        ),
+        ("--epsilon 0.1 --sigma 0.5", "unknown key `certify.sigma`"),
+        (
+            "--epsilon 0.1 --method smoothing --sigma 0",
+            "sigma is 0, must be a finite number above 0",
+        ),
+        (
+            "--epsilon 0.1 --method smoothing --n 0",
+            "n is 0, must be from 1",
+        ),
+        (
+            "--epsilon 0.1 --batch-size 0",
+            "batch_size is 0, must be at least 1",
+        ),
+    ] {
+        says(&lab, &format!("certify --model net {words}"), &[part]);
+    }
+    lab.run("train --arch convnet --steps 1 --set data.limit=200 --out maps");
+    says(
+        &lab,
+        "certify --model maps --epsilon 0.1 --method crown",
+        &["crown bounds perceptrons (mlp), not a convnet; the methods ibp and smoothing know it"],
+    );
+}
+
+#[test]
 fn settings_files() {
     let lab = Lab::new();
     lab.write("typo.toml", "[train]\nepoch = 3");

@@ -24,6 +24,8 @@ pub enum RecordKind {
     Eval,
     /// A model was attacked.
     Attack,
+    /// A model was certified.
+    Certify,
     /// Something was measured on a model.
     Measure,
 }
@@ -34,6 +36,7 @@ impl fmt::Display for RecordKind {
             Self::Train => "train",
             Self::Eval => "eval",
             Self::Attack => "attack",
+            Self::Certify => "certify",
             Self::Measure => "measure",
         })
     }
