@@ -7,6 +7,7 @@ mod files;
 mod golden;
 mod gradients;
 mod hooks;
+mod journal;
 mod nets;
 mod threats;
 mod tiny;
