@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Device;
 use mr_attacks::{
-    Attack, Evaluation, EvaluationConfig, Fgsm, Goal, Norm, Pgd, Targets, ThreatModel, evaluate,
+    Attack, Corruption, CorruptionKind, Evaluation, EvaluationConfig, Fgsm, Goal,
+    Norm, Pgd, Search, SpatialFamily, Targets, ThreatModel, Transformation, Transformed, evaluate,
+    evaluate_transformations,
 };
 use mr_models::data::{DataConfig, Dataset, Split, load};
 use mr_models::{
@@ -225,4 +227,48 @@ fn attacks_on_a_convnet() {
 #[test]
 fn attacks_on_a_resnet_with_batchnorm() {
     attacks_agree(resnet());
+}
+
+/// Every corruption, and rotations drawn by example.
+#[test]
+fn transformations() {
+    let net = learned(mlp());
+    let data = clothes(60);
+    let corruptions = CorruptionKind::of_channels(1).into_iter();
+    let corruptions: Vec<Corruption> = corruptions.map(|kind| Corruption::new(kind, 3)).collect();
+    let turns = SpatialFamily {
+        search: Search::Random(4),
+        ..SpatialFamily::default()
+    };
+    let turns = turns.members().unwrap();
+    let members: Vec<&dyn Transformation> = corruptions
+        .iter()
+        .map(|corruption| corruption as &dyn Transformation)
+        .chain(turns.iter().map(|turn| turn as &dyn Transformation))
+        .collect();
+    let run =
+        |data: &Dataset, worst_only: bool, batch_size: usize, threads: usize| -> Transformed {
+            let config = EvaluationConfig {
+                seed: 7,
+                batch_size,
+                threads,
+                ..EvaluationConfig::default()
+            };
+            let quiet = &mut |_: mr_attacks::Progress<'_>| true;
+            evaluate_transformations(&net, data, &members, worst_only, &config, quiet).unwrap()
+        };
+    let whole = run(&data, false, 60, 1);
+    assert!(whole.robust_accuracy() < whole.clean_accuracy());
+    assert!(whole.robust_accuracy() > 0.0);
+    for (batch_size, threads) in [(1, 2), (7, 1), (7, 4), (100, 2)] {
+        assert!(
+            run(&data, false, batch_size, threads) == whole,
+            "{batch_size} on {threads}"
+        );
+    }
+    let order = data.order(5, 0);
+    let shuffled = run(&data.subset(&order).unwrap(), true, 7, 2);
+    for (found, &row) in shuffled.examples.iter().zip(&order) {
+        assert_eq!(found, &whole.examples[row]);
+    }
 }

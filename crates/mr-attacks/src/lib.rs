@@ -34,11 +34,15 @@ mod probe;
 mod randomness;
 mod table;
 mod threat;
+mod transformation;
 mod victim;
 mod workers;
 
 pub use aim::{Aim, Aims, aim};
-pub use attack::{Aimed, Attack, AttackConfig, Direction, Fgsm, ObjectiveAttack, Pgd, Schedule};
+pub use attack::{
+    Aimed, Attack, AttackConfig, Direction, Fgsm, ObjectiveAttack,
+    Pgd, Schedule,
+};
 pub use certified::{
     Certificate, Certificates, Certifier, CertifierConfig, CertifyProgress, Crown, Ibp, Interval,
     Smoothing, certify, lower_confidence, worst_margins,
@@ -55,5 +59,9 @@ pub use mr_models::Place;
 pub use probe::Probe;
 pub use randomness::{Draw, uniform};
 pub use threat::{Norm, ThreatModel};
+pub use transformation::{
+    Corruption, CorruptionKind, Fate, Picture, Search, Spatial, SpatialFamily, Transformation,
+    TransformationConfig, Transformed, Tried, evaluate_transformations,
+};
 pub use victim::{Climb, Geometry, Meter, Scores, Victim};
 pub use workers::Workers;

@@ -122,7 +122,6 @@ pub(crate) fn bounded(attack: &str, threat: &ThreatModel) -> Result<(), AttackEr
 }
 
 /// Refuses a norm that is none of `norms`.
-#[expect(dead_code, reason = "the attacks to come")]
 pub(crate) fn in_norms(
     attack: &str,
     threat: &ThreatModel,
