@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Device;
 use mr_attacks::{
-    Attack, Corruption, CorruptionKind, Evaluation, EvaluationConfig, Fgsm, Goal,
+    Attack, Corruption, CorruptionKind, Evaluation, EvaluationConfig, Fgsm, Goal, HopSkipJump,
     Norm, Pgd, Search, SpatialFamily, Targets, ThreatModel, Transformation, Transformed, evaluate,
     evaluate_transformations,
 };
@@ -227,6 +227,25 @@ fn attacks_on_a_convnet() {
 #[test]
 fn attacks_on_a_resnet_with_batchnorm() {
     attacks_agree(resnet());
+}
+
+#[test]
+fn hop_skip_jump() {
+    let net = learned(mlp());
+    let attack = HopSkipJump {
+        steps: 3,
+        initial_evaluations: 20,
+        ..HopSkipJump::default()
+    };
+    for (norm, epsilon) in [(Norm::L2, 2.0), (Norm::Linf, 0.2)] {
+        let attacked = Attacked {
+            net: &net,
+            threat: ThreatModel::new(norm, epsilon),
+            goal: Goal::Untargeted,
+            attack: &attack,
+        };
+        attacked.agree(&clothes(30), &format!("{norm} hop-skip-jump"));
+    }
 }
 
 /// Every corruption, and rotations drawn by example.

@@ -40,7 +40,7 @@ mod workers;
 
 pub use aim::{Aim, Aims, aim};
 pub use attack::{
-    Aimed, Attack, AttackConfig, Direction, Fgsm, ObjectiveAttack,
+    Aimed, Attack, AttackConfig, Direction, Fgsm, HopSkipJump, ObjectiveAttack,
     Pgd, Schedule,
 };
 pub use certified::{

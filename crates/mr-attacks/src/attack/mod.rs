@@ -2,6 +2,7 @@
 
 mod aimed;
 mod fgsm;
+mod hop_skip_jump;
 mod pgd;
 
 use burn::tensor::Tensor;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use aimed::Aimed;
 pub use fgsm::Fgsm;
+pub use hop_skip_jump::HopSkipJump;
 pub use pgd::{Direction, Pgd, Schedule};
 
 use crate::error::AttackError;
@@ -106,6 +108,8 @@ macro_rules! attacks {
 attacks! {
     /// Fast gradient sign method.
     "fgsm" => Fgsm: ObjectiveAttack,
+    /// Along the boundary, by decisions alone.
+    "hop-skip-jump" => HopSkipJump,
     /// Projected gradient descent.
     "pgd" => Pgd: ObjectiveAttack,
 }
