@@ -58,7 +58,7 @@ pub use journal::Journal;
 pub use mr_models::Place;
 pub use probe::Probe;
 pub use randomness::{Draw, uniform};
-pub use threat::{Norm, ThreatModel};
+pub use threat::{Area, Norm, ThreatModel};
 pub use transformation::{
     Corruption, CorruptionKind, Fate, Picture, Search, Spatial, SpatialFamily, Transformation,
     TransformationConfig, Transformed, Tried, evaluate_transformations,

@@ -1,14 +1,17 @@
 //! What an attacker may change.
 
+mod area;
 mod l0;
 mod l1;
 mod radius;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Bool, Tensor, TensorData};
 use mr_models::{ModelSpec, Place};
 use rand::Rng;
 use rand_distr::{Distribution, Exp1, StandardNormal};
 use serde::{Deserialize, Serialize};
+
+pub use area::Area;
 
 use crate::error::AttackError;
 use crate::randomness::{Draw, rows, uniform};
@@ -71,6 +74,10 @@ pub struct ThreatModel {
     /// Where the perturbation lives.
     #[serde(default)]
     pub place: Place,
+    /// The part of the input that may change; all of it where there is none. With an epsilon of 1 or
+    /// more in Linf, a patch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub area: Option<Area>,
 }
 
 fn unit_box() -> [f32; 2] {
@@ -88,7 +95,19 @@ impl ThreatModel {
             epsilon,
             bounds: unit_box(),
             place: Place::Input,
+            area: None,
         }
+    }
+
+    /// Anything inside a part of the input, and nothing outside: the threat of a patch.
+    pub fn patch(area: Area) -> Self {
+        Self::new(Norm::Linf, 1.0).within(area)
+    }
+
+    /// The same, confined to a part of the input.
+    pub fn within(mut self, area: Area) -> Self {
+        self.area = Some(area);
+        self
     }
 
     /// No ball, only the box `[0, 1]`: attacks look for the smallest perturbation.
@@ -135,7 +154,23 @@ impl ThreatModel {
                 "two finite numbers, the lower first",
             ));
         }
-        Ok(self.place.fits(spec)?)
+        self.place.fits(spec)?;
+        match &self.area {
+            Some(area) => area.fits(spec, &self.place),
+            None => Ok(()),
+        }
+    }
+
+    /// `points` where they may differ, and `others` elsewhere; each `[batch, coordinate]`.
+    fn confined(&self, points: Tensor<2>, others: Tensor<2>) -> Tensor<2> {
+        let Some(area) = &self.area else {
+            return points;
+        };
+        let [batch, width] = points.dims();
+        let outside: Vec<bool> = (0..width).map(|at| !area.has(at)).collect();
+        let outside = TensorData::new(outside, [1, width]);
+        let outside = Tensor::<2, Bool>::from_data(outside, &points.device());
+        points.mask_where(outside.expand([batch, width]), others)
     }
 
     fn in_box(&self) -> Option<[f32; 2]> {
@@ -160,7 +195,9 @@ impl ThreatModel {
     /// Brings each point back into ball and box; both `[batch, coordinate]`. The nearest point for
     /// Linf and L1 (Croce & Hein 2021); for L2 the nearest in the ball, then the nearest to that in
     /// the box, which is in both as the origin is in the box. Points inside stay what they are.
+    /// Outside the area, if there is one, the origin.
     pub fn project(&self, origin: &Tensor<2>, point: Tensor<2>) -> Tensor<2> {
+        let point = self.confined(point, origin.clone());
         let boxed = |point: Tensor<2>| match self.in_box() {
             Some([low, high]) => point.clamp(low, high),
             None => point,
@@ -192,8 +229,11 @@ impl ThreatModel {
     /// The direction of length 1 along which a linear function with this gradient grows most, each
     /// `[batch, coordinate]`: the signs for Linf, the gradient itself for L2, and for L1 the signs
     /// of the steepest coordinates that the box leaves free to move (SLIDE, Tramer & Boneh 2019,
-    /// with the top 1 %), and for L0 the gradient scaled to L1 length 1. Zero where the gradient is.
+    /// with the top 1 %), and for L0 the gradient scaled to L1 length 1. Zero where the gradient is,
+    /// and outside the area, if there is one.
     pub fn steepest(&self, point: &Tensor<2>, gradient: Tensor<2>) -> Tensor<2> {
+        let zero = gradient.zeros_like();
+        let gradient = self.confined(gradient, zero);
         match self.norm {
             Norm::Linf => gradient.sign(),
             Norm::L2 => {
@@ -205,7 +245,7 @@ impl ThreatModel {
         }
     }
 
-    /// A random point of each example's ball, uniform by volume, then projected into the box:
+    /// A random point of each example's ball, uniform by volume, then projected into box and area:
     /// `[example, coordinate]`. L1 and L2 points: Barthe et al. 2005, "A probabilistic approach to
     /// the geometry of the l_p^n ball".
     pub fn random_point(&self, draw: Draw<'_>, examples: &[u64], origin: &Tensor<2>) -> Tensor<2> {
@@ -248,16 +288,19 @@ impl ThreatModel {
         self.project(origin, origin.clone() + unit * size)
     }
 
-    /// Whether each point lies in ball and box, up to rounding of 1e-6.
+    /// Whether each point lies in ball, box and area, up to rounding of 1e-6.
     pub(crate) fn contains(&self, origin: &Tensor<2>, point: &Tensor<2>) -> Vec<bool> {
         let [batch, width] = point.dims();
         let near = mr_models::floats(self.distance(origin, point));
         let reach = self.epsilon * (1.0 + TOLERANCE) + TOLERANCE;
         let [low, high] = self.in_box().unwrap_or([f32::NEG_INFINITY, f32::INFINITY]);
         let values = mr_models::floats(point.clone());
+        let pinned = self.confined(point.clone(), origin.clone());
+        let strayed = mr_models::floats((point.clone() - pinned).abs().max_dim(1));
         (0..batch)
             .map(|i| {
                 near[i] <= reach
+                    && strayed[i] <= TOLERANCE
                     && values[i * width..(i + 1) * width]
                         .iter()
                         .all(|&v| v >= low - TOLERANCE && v <= high + TOLERANCE)
