@@ -41,7 +41,7 @@ mod workers;
 pub use aim::{Aim, Aims, aim};
 pub use attack::{
     Aimed, Attack, AttackConfig, Direction, Fgsm, HopSkipJump, ObjectiveAttack,
-    Pgd, Schedule,
+    Pgd, Schedule, Transfer,
 };
 pub use certified::{
     Certificate, Certificates, Certifier, CertifierConfig, CertifyProgress, Crown, Ibp, Interval,

@@ -4,6 +4,7 @@ mod aimed;
 mod fgsm;
 mod hop_skip_jump;
 mod pgd;
+mod transfer;
 
 use burn::tensor::Tensor;
 use mr_models::{ModelSpec, Objective};
@@ -13,6 +14,7 @@ pub use aimed::Aimed;
 pub use fgsm::Fgsm;
 pub use hop_skip_jump::HopSkipJump;
 pub use pgd::{Direction, Pgd, Schedule};
+pub use transfer::Transfer;
 
 use crate::error::AttackError;
 use crate::threat::ThreatModel;
