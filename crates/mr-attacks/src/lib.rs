@@ -26,21 +26,24 @@ mod attack;
 mod certified;
 mod error;
 mod evaluate;
+mod fit;
 mod flags;
 mod gain;
 mod goal;
 mod journal;
+mod patch;
 mod probe;
 mod randomness;
 mod table;
 mod threat;
 mod transformation;
+mod universal;
 mod victim;
 mod workers;
 
 pub use aim::{Aim, Aims, aim};
 pub use attack::{
-    Aimed, Attack, AttackConfig, Direction, Fgsm, HopSkipJump, ObjectiveAttack,
+    Aimed, Attack, AttackConfig, Direction, Fgsm, Fixed, HopSkipJump, LaidPatch, ObjectiveAttack,
     Pgd, Schedule, Transfer,
 };
 pub use certified::{
@@ -51,11 +54,13 @@ pub use error::AttackError;
 pub use evaluate::{
     Attempt, Counts, Evaluation, EvaluationConfig, Judged, Progress, Watch, evaluate, evaluate_with,
 };
+pub use fit::{FitConfig, FitProgress};
 pub use flags::{Flag, flags_of_model, flags_of_result};
 pub use gain::{Attacked, Gain, GainConfig, gain};
 pub use goal::{Criterion, Goal, Never, Targets};
 pub use journal::Journal;
 pub use mr_models::Place;
+pub use patch::{Patch, PatchPlace, fit_patch};
 pub use probe::Probe;
 pub use randomness::{Draw, uniform};
 pub use threat::{Area, Norm, ThreatModel};
@@ -63,5 +68,6 @@ pub use transformation::{
     Corruption, CorruptionKind, Fate, Picture, Search, Spatial, SpatialFamily, Transformation,
     TransformationConfig, Transformed, Tried, evaluate_transformations,
 };
+pub use universal::fit_universal;
 pub use victim::{Climb, Geometry, Meter, Scores, Victim};
 pub use workers::Workers;

@@ -2,7 +2,9 @@
 
 mod aimed;
 mod fgsm;
+mod fixed;
 mod hop_skip_jump;
+mod laid_patch;
 mod pgd;
 mod transfer;
 
@@ -12,7 +14,10 @@ use serde::{Deserialize, Serialize};
 
 pub use aimed::Aimed;
 pub use fgsm::Fgsm;
+pub use fixed::Fixed;
+pub(crate) use fixed::coordinates;
 pub use hop_skip_jump::HopSkipJump;
+pub use laid_patch::LaidPatch;
 pub use pgd::{Direction, Pgd, Schedule};
 pub use transfer::Transfer;
 
