@@ -303,6 +303,16 @@ impl<'a> Trace<'a> {
         site
     }
 
+    /// Passes a site that the hook does not want, if this is one.
+    pub(crate) fn skips(&mut self, name: &str) -> bool {
+        let wanted = self.sites.as_slice().first();
+        let skips = wanted.is_some_and(|site| !self.hook.wants(site));
+        if skips {
+            self.next(name);
+        }
+        skips
+    }
+
     /// Passes a vector per example `[batch, channel]`.
     pub(crate) fn vector(&mut self, name: &str, x: Tensor<2>) -> Tensor<2> {
         let site = self.next(name);

@@ -124,6 +124,11 @@ impl ConvNet {
     }
 }
 
+/// The largest of each cell of 2x2.
+fn pool(x: Tensor<4>) -> Tensor<4> {
+    max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2]))
+}
+
 impl Definition for ConvNet {
     fn validate(&self) -> Result<(), ModelError> {
         sizes("input", &self.input)?;
@@ -210,7 +215,7 @@ impl Definition for ConvNet {
         let mut trace = Trace::new(spec, hook);
         let mut i = 0;
         for _ in &self.widths {
-            for _ in 0..self.depth {
+            for last in (0..self.depth).map(|j| j + 1 == self.depth) {
                 i += 1;
                 let name = format!("conv{i}");
                 x = convolution(weights, &name, x, 1, self.pad());
@@ -218,9 +223,15 @@ impl Definition for ConvNet {
                 if self.batch_norm {
                     x = batch_normalization(weights, &format!("bn{i}"), x, pass);
                 }
-                x = trace.map(&format!("{name}.hook_out"), relu(x));
+                let out = format!("{name}.hook_out");
+                x = if last && trace.skips(&out) {
+                    // ReLU keeps order: after the pooling it has a quarter of the work.
+                    relu(pool(x))
+                } else {
+                    let x = trace.map(&out, relu(x));
+                    if last { pool(x) } else { x }
+                };
             }
-            x = max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2]));
         }
         let h = x.reshape([batch, self.flat()]);
         self.head().forward(h, weights, &mut trace, pass)
