@@ -39,6 +39,7 @@ mod error;
 pub mod finding;
 mod host;
 mod interval;
+mod optimality;
 mod record;
 pub mod stats;
 pub mod superposition;
@@ -50,6 +51,7 @@ pub use alignment::{Alignment, AlignmentSummary, alignments, alignments_of};
 pub use curve::{CurvePoint, SecurityCurve};
 pub use error::MetricError;
 pub use interval::{Interval, Short};
+pub use optimality::optimality;
 pub use record::{
     ExperimentRecord, Number, RECORD_SCHEMA, RecordKind, Series, Table, lookup, metric,
 };
