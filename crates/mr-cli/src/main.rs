@@ -20,6 +20,7 @@ mod preset;
 mod progress;
 mod report;
 mod settings;
+mod spread;
 mod subject;
 
 use std::panic::{self, AssertUnwindSafe};

@@ -449,6 +449,8 @@ fn help_is_what_it_was() {
         "train",
         "eval",
         "certify",
+        "aim",
+        "gain",
         "measure",
         "models",
         "devices",

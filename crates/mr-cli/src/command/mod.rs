@@ -1,14 +1,17 @@
 //! The commands, each one file.
 
+mod aim;
 mod attack;
 mod certify;
 mod completions;
 mod data;
 mod devices;
 mod eval;
+mod gain;
 mod measure;
 mod models;
 mod report;
+mod search;
 mod train;
 mod verify;
 
@@ -27,6 +30,8 @@ pub(crate) enum Command {
     Eval(Box<eval::Arguments>),
     Attack(Box<attack::Arguments>),
     Certify(Box<certify::Arguments>),
+    Aim(Box<aim::Arguments>),
+    Gain(Box<gain::Arguments>),
     Measure(Box<measure::Arguments>),
     Verify(verify::Arguments),
     Report(report::Arguments),
@@ -43,6 +48,8 @@ impl Command {
             Self::Eval(arguments) => eval::run(&arguments, console),
             Self::Attack(arguments) => attack::run(&arguments, console),
             Self::Certify(arguments) => certify::run(&arguments, console),
+            Self::Aim(arguments) => aim::run(&arguments, console),
+            Self::Gain(arguments) => gain::run(&arguments, console),
             Self::Measure(arguments) => measure::run(&arguments, console),
             Self::Verify(arguments) => verify::run(arguments, console),
             Self::Report(arguments) => report::run(arguments, console),

@@ -25,6 +25,12 @@ pub(super) fn security(records: &[&ExperimentRecord], bootstrap: Bootstrap) -> V
     charts(records, RecordKind::Attack, along, Some(bootstrap))
 }
 
+/// Relative gain by place.
+pub(super) fn gains(records: &[&ExperimentRecord], bootstrap: Bootstrap) -> Vec<Chart> {
+    let along = |series: &Series| series.x_label.starts_with("place");
+    charts(records, RecordKind::Gain, along, Some(bootstrap))
+}
+
 /// The curves of one line of a chart, one per run, each with its seed.
 type Line<'a> = Vec<(u64, &'a Series)>;
 

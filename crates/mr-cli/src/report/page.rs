@@ -7,7 +7,7 @@ use mr_metrics::stats::Bootstrap;
 use serde_json::Value;
 
 use super::chart::{Chart, figure};
-use super::curves::{security, training};
+use super::curves::{gains, security, training};
 use super::finding::{self, Evidence};
 use super::gather::{Located, records};
 use super::provenance::{self, Origin};
@@ -163,6 +163,12 @@ fn curves(report: &Report<'_>, bootstrap: Bootstrap) -> Markup {
                 "Robust accuracy over the size of the attack",
                 "Share of examples that are classified correctly and that the attack does not break.",
                 &security(&of_images, bootstrap),
+            ))
+            (panels(
+                "gain",
+                "Gain by place",
+                "Change of the margin, to first order, for a perturbation as long as the activation.",
+                &gains(&of_images, bootstrap),
             ))
             (panels(
                 "training",

@@ -32,12 +32,15 @@
 //! [evaluation]             # mr_attacks::EvaluationConfig
 //! batch_size = 128
 //!
+//! [gain]                   # mr_attacks::GainConfig
+//! norm = "L2"
+//!
 //! [measure]                # what `mr measure` measures
 //! saliency = true
 //! ```
 //!
-//! `target` ("next", "random" or a class) and `epsilons` (a security curve) are further keys of the
-//! root. One file may serve all commands: each reads the tables that it needs, all are checked.
+//! `target` ("next", "random" or a class), `epsilons` (a security curve) and `objective` (what `mr aim`
+//! drives up) are further keys of the root. One file may serve all commands: each reads the tables that it needs, all are checked.
 
 mod blame;
 mod layers;
@@ -46,7 +49,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use mr_attacks::{AttackConfig, CertifierConfig, EvaluationConfig, Targets, ThreatModel};
+use mr_attacks::{
+    AttackConfig, CertifierConfig, EvaluationConfig, GainConfig, Targets, ThreatModel,
+};
 use mr_models::Architecture;
 use mr_models::data::{DataConfig, Split};
 use mr_train::TrainConfig;
@@ -131,6 +136,8 @@ pub(crate) struct Settings {
     pub(crate) certify: Option<CertifierConfig>,
     pub(crate) evaluation: EvaluationConfig,
     pub(crate) measure: MeasureConfig,
+    pub(crate) objective: Option<String>,
+    pub(crate) gain: GainConfig,
 }
 
 impl Common {

@@ -28,6 +28,10 @@ pub enum RecordKind {
     Certify,
     /// Something was measured on a model.
     Measure,
+    /// An objective was driven up by an attack.
+    Aim,
+    /// The gain of each site was measured.
+    Gain,
 }
 
 impl fmt::Display for RecordKind {
@@ -38,6 +42,8 @@ impl fmt::Display for RecordKind {
             Self::Attack => "attack",
             Self::Certify => "certify",
             Self::Measure => "measure",
+            Self::Aim => "aim",
+            Self::Gain => "gain",
         })
     }
 }

@@ -207,7 +207,7 @@ impl Run<'_> {
 }
 
 /// Finds out before the attack whether its examples can be written.
-fn writable(path: &Path) -> Result<()> {
+pub(super) fn writable(path: &Path) -> Result<()> {
     let context = || format!("--save {}: cannot write there", path.display());
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

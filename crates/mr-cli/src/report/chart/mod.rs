@@ -12,8 +12,10 @@ mod label;
 mod mark;
 mod number;
 mod plan;
+mod rows;
 
 pub(super) use canvas::{INKS, SERIES};
 pub(super) use figure::figure;
 pub(super) use number::{raised, trimmed};
 pub(super) use plan::{Chart, Intervals, Size};
+pub(crate) use rows::{Row, rows};

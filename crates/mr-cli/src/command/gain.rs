@@ -1,0 +1,301 @@
+//! `mr gain`.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use mr_attacks::{Gain, gain};
+use mr_metrics::stats::wilson;
+use mr_metrics::{ExperimentRecord, Interval, RecordKind, Series, Short, Table};
+use mr_models::data::load;
+use mr_models::{Model, write_atomic};
+use serde_json::{Value, json};
+
+use super::LEVEL;
+use super::attack::writable;
+use super::search::{SearchFlags, climber, norm};
+use crate::console::{Console, Outcome};
+use crate::layout::{Listing, plural};
+use crate::output::{Output, draft};
+use crate::report::{Row, rows};
+use crate::settings::{Common, DataFlags, Layers, RunFlags, Settings};
+use crate::spread::Spread;
+use crate::subject::{ModelFlags, Subject, json};
+
+/// Name of the plot that lies beside a record.
+const PLOT: &str = "gain.svg";
+
+/// Measure how far a perturbation at each site moves the margin
+///
+/// The gain of a site is the change of the margin per unit perturbation there, to first order and in the
+/// worst direction; relative gain is that for a perturbation as long as the activation itself. Then an
+/// attack at each site, with a radius of a fraction of the mean length of the activation, shows how much
+/// of it is real: by how much the margin rises and how many examples stay right.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mr gain --model runs/half --limit 500
+  mr gain --model runs/half --norm linf --fraction 0.05 --steps 40
+  mr gain --model runs/half --place input --place conv2.hook_out --json
+  mr gain --model runs/half --fraction 0 --plot gain.svg
+  mr gain --model runs/half --limit 500 --out runs/half-gain")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    model: ModelFlags,
+    #[command(flatten)]
+    data: DataFlags,
+    /// Norm of perturbations: linf, l2, l1 [default: l2]
+    #[arg(long, value_name = "NORM", help_heading = "Gain")]
+    norm: Option<String>,
+    /// A place to measure at, input or a site; may be repeated [default: the input and every site]
+    #[arg(long, value_name = "SITE", help_heading = "Gain")]
+    place: Vec<String>,
+    /// Radius of the attack, as a fraction of the mean length of the activation; 0 for no attack
+    /// [default: 0.1]
+    #[arg(
+        long,
+        value_name = "R",
+        allow_negative_numbers = true,
+        help_heading = "Gain"
+    )]
+    fraction: Option<f64>,
+    #[command(flatten)]
+    search: SearchFlags,
+    #[command(flatten)]
+    running: RunFlags,
+    #[command(flatten)]
+    common: Common,
+    /// Write a plot of relative gain by site into this file
+    #[arg(long, value_name = "FILE.svg", help_heading = "Output")]
+    plot: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn layers(&self) -> Result<Layers> {
+        let mut layers = self.common.layers()?;
+        self.data.apply(&mut layers)?;
+        self.running.apply(&mut layers)?;
+        layers.flag("--norm", "gain.norm", self.norm.as_deref().map(norm))?;
+        let places = (!self.place.is_empty()).then(|| self.place.clone());
+        layers.flag("--place", "gain.places", places)?;
+        layers.flag("--fraction", "gain.fraction", self.fraction)?;
+        self.search.apply(&mut layers)?;
+        Ok(layers)
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
+    let mut layers = arguments.layers()?;
+    let (subject, device) = Subject::open(&arguments.model, &mut layers)?;
+    let settings = Settings::of(layers)?;
+    let attack = climber(&settings)?;
+    let data = load(&settings.data, settings.split)?;
+    subject.takes(&data)?;
+    let places = settings.gain.places(subject.network.spec())?;
+    if let Some(path) = &arguments.plot {
+        writable(path).context("--plot")?;
+    }
+
+    let config = json!({
+        "data": json(&settings.data)?,
+        "split": settings.split,
+        "gain": json(&settings.gain)?,
+        "attack": json(&settings.attack)?,
+        "evaluation": json(&settings.evaluation)?,
+        "trained": subject.trained,
+    });
+    let seed = settings.seed.unwrap_or(0);
+    let name = settings.name.as_deref();
+    let mut record = draft(RecordKind::Gain, name, config, seed, &device.name);
+    let overwrite = arguments.common.overwrite;
+    let output = settings.out.as_ref();
+    let output = output
+        .map(|out| Output::open(out, &record, overwrite))
+        .transpose()?;
+
+    let started = Instant::now();
+    let attacks = if settings.gain.fraction > 0.0 {
+        places.len()
+    } else {
+        0
+    };
+    let bar = console.bar("gain", data.len() * (1 + attacks));
+    let (gains, counts) = gain(
+        &subject.network,
+        &data,
+        &settings.gain,
+        attack,
+        &settings.evaluation,
+        &mut |done, _| {
+            bar.at(done, String::new);
+            true
+        },
+    )?;
+    drop(bar);
+    let seconds = started.elapsed().as_secs_f64();
+    let lines = gains.iter().map(Line::of).collect::<Result<Vec<_>>>()?;
+    fill(&lines, &mut record)?;
+    record.number("forwards", counts.forwards as f64);
+    record.number("backwards", counts.backwards as f64);
+
+    let norm = settings.gain.norm;
+    let title = format!(
+        "{} on {} ({}), gain in {norm}",
+        subject.path,
+        data.name(),
+        plural(data.len(), "example")
+    );
+    let drawn = plot(&title, &lines);
+    if let Some(path) = &arguments.plot {
+        write_atomic(path, drawn.as_bytes())
+            .with_context(|| format!("--plot {}", path.display()))?;
+    }
+    if let Some(output) = &output {
+        write_atomic(&output.path(PLOT), drawn.as_bytes())?;
+        record.artifacts.insert("plot".into(), PLOT.into());
+        output.write(&record)?;
+    }
+    let mut listing = listing(title, &lines);
+    listing.line("time", format!("{seconds:.1} s"));
+    console.say(listing);
+    if console.is_json() {
+        let mut object = record.to_json();
+        object["n"] = data.len().into();
+        object["norm"] = json(&norm)?;
+        object["seconds"] = seconds.into();
+        if let Some(out) = &settings.out {
+            object["out"] = json!(out);
+        }
+        console.object(&object)?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// The gain at one place, over examples.
+struct Line {
+    place: String,
+    slope: Spread,
+    relative: Spread,
+    size: Spread,
+    attacked: Option<Struck>,
+}
+
+/// What the attack there did.
+struct Struck {
+    epsilon: f32,
+    rise: Spread,
+    robust: Interval,
+}
+
+impl Line {
+    fn of(gain: &Gain) -> Result<Self> {
+        let struck = gain.attacked.as_ref().map(|attacked| {
+            let all = &attacked.examples;
+            let right = all.iter().filter(|aim| aim.adversarial == aim.label);
+            anyhow::Ok(Struck {
+                epsilon: attacked.epsilon,
+                rise: Spread::of(all.iter().map(mr_attacks::Aim::rise))?,
+                robust: wilson(right.count(), all.len(), LEVEL)?,
+            })
+        });
+        Ok(Self {
+            place: gain.place.to_string(),
+            slope: Spread::of(gain.slopes.iter().copied())?,
+            relative: Spread::of(gain.relative())?,
+            size: Spread::of(gain.sizes.iter().copied())?,
+            attacked: struck.transpose()?,
+        })
+    }
+}
+
+fn fill(lines: &[Line], record: &mut ExperimentRecord) -> Result<()> {
+    let mut table = Table::default();
+    let columns = |name: &str| Spread::NAMES.map(|what| format!("{name}.{what}"));
+    table.columns = vec!["place".into()];
+    for name in ["slope", "relative", "size", "rise"] {
+        table.columns.extend(columns(name));
+    }
+    let last = ["epsilon", "robust_accuracy"];
+    table.columns.extend(last.map(String::from));
+    for line in lines {
+        let name = |what: &str| format!("{}.{what}", line.place);
+        line.slope.record(record, &name("slope"));
+        line.relative.record(record, &name("relative"));
+        let mut row: Vec<Value> = vec![line.place.as_str().into()];
+        for spread in [line.slope, line.relative, line.size] {
+            row.extend(spread.values());
+        }
+        match &line.attacked {
+            Some(struck) => {
+                struck.rise.record(record, &name("rise"));
+                record.number(&name("robust_accuracy"), struck.robust);
+                row.extend(struck.rise.values());
+                row.extend([json(&struck.epsilon)?, struck.robust.value.into()]);
+            }
+            None => row.extend(std::iter::repeat_n(Value::Null, 6)),
+        }
+        table.rows.push(row);
+    }
+    record.tables.insert("gain".into(), table);
+    // A report draws curves: the places are numbered in the order of the table.
+    let x: Vec<f64> = (0..lines.len()).map(|at| at as f64).collect();
+    let of = |value: fn(&Spread) -> f64| lines.iter().map(move |line| value(&line.relative));
+    let mut curve = Series::new(
+        "place, as numbered in the table of gain",
+        x,
+        of(|s| s.median).collect(),
+    );
+    curve.low = Some(of(|s| s.q1).map(Some).collect());
+    curve.high = Some(of(|s| s.q3).map(Some).collect());
+    record.curve("relative_gain", curve)?;
+    Ok(())
+}
+
+fn plot(title: &str, lines: &[Line]) -> String {
+    let drawn: Vec<Row> = lines
+        .iter()
+        .map(|line| Row {
+            name: line.place.clone(),
+            low: line.relative.q1,
+            middle: line.relative.median,
+            high: line.relative.q3,
+        })
+        .collect();
+    let about =
+        "change of the margin per perturbation as long as the activation; median and quartiles";
+    rows(title, about, &drawn)
+}
+
+fn listing(title: String, lines: &[Line]) -> Listing {
+    let mut listing = Listing::new(title);
+    let headings = [
+        "place",
+        "gain: median",
+        "q1",
+        "q3",
+        "mean",
+        "relative: median",
+        "q1",
+        "q3",
+        "epsilon",
+        "margin rises by",
+        "right when attacked",
+    ];
+    let attacked = lines.iter().any(|line| line.attacked.is_some());
+    let shown = if attacked { headings.len() } else { 8 };
+    listing.row(headings[..shown].iter().map(ToString::to_string));
+    let short = |value: f64| Short(value).to_string();
+    for line in lines {
+        let (slope, relative) = (&line.slope, &line.relative);
+        let mut cells = vec![line.place.clone()];
+        cells.extend([slope.median, slope.q1, slope.q3, slope.mean].map(short));
+        cells.extend([relative.median, relative.q1, relative.q3].map(short));
+        if let Some(struck) = &line.attacked {
+            cells.push(short(f64::from(struck.epsilon)));
+            cells.push(short(struck.rise.median));
+            cells.push(crate::layout::Percent(struck.robust).to_string());
+        }
+        listing.row(cells);
+    }
+    listing
+}
