@@ -189,11 +189,11 @@ fn threats_and_attacks() {
         ("", vec!["no threat: give --epsilon"]),
         (
             "--epsilon -0.1",
-            vec!["epsilon is -0.1, must be a finite number, at least 0"],
+            vec!["epsilon is -0.1, must be a number, at least 0"],
         ),
         (
             "--epsilon nan",
-            vec!["epsilon is NaN, must be a finite number"],
+            vec!["epsilon is NaN, must be a number"],
         ),
         ("--epsilons 0.1,-0.2", vec!["epsilon is -0.2"]),
         (
