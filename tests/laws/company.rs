@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Device;
 use mr_attacks::{
-    Attack, Corruption, CorruptionKind, Evaluation, EvaluationConfig, Fgsm, Goal, HopSkipJump,
-    Norm, Pgd, Search, SpatialFamily, Targets, ThreatModel, Transformation, Transformed, evaluate,
-    evaluate_transformations,
+    Apgd, Attack, Corruption, CorruptionKind, Evaluation, EvaluationConfig, Fgsm, Goal,
+    HopSkipJump, Norm, Pgd, Search, SpatialFamily, Targets, ThreatModel, Transformation,
+    Transformed, evaluate, evaluate_transformations,
 };
 use mr_models::data::{DataConfig, Dataset, Split, load};
 use mr_models::{
@@ -212,6 +212,34 @@ fn attacks_agree(architecture: Architecture) {
         attack: &pgd,
     };
     targeted.agree(&data, "targeted");
+}
+
+/// Auto-PGD on every objective of `AutoAttack`, in every norm that it knows.
+#[test]
+fn auto_pgd_on_an_mlp() {
+    let data = clothes(110);
+    let net = learned(mlp());
+    let short = |attack| Apgd {
+        steps: 8,
+        restarts: 2,
+        ..attack
+    };
+    let targeted = Apgd {
+        targets: 2,
+        steps: 5,
+        ..Apgd::default()
+    };
+    for (norm, epsilon) in [(Norm::Linf, 0.03), (Norm::L2, 0.5), (Norm::L1, 5.0)] {
+        for attack in [short(Apgd::default()), short(Apgd::dlr()), targeted.clone()] {
+            let attacked = Attacked {
+                net: &net,
+                threat: ThreatModel::new(norm, epsilon),
+                goal: Goal::Untargeted,
+                attack: &attack,
+            };
+            attacked.agree(&data, &format!("{norm} {}", attack.name()));
+        }
+    }
 }
 
 #[test]

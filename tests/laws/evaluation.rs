@@ -261,7 +261,7 @@ prop_compose! {
     ) -> Pgd {
         Pgd {
             steps, step_size, schedule, direction, momentum, random_start, restarts, objective,
-            stop_early,
+            eot: 1, stop_early,
         }
     }
 }

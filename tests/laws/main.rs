@@ -1,5 +1,6 @@
 //! Laws of the whole workspace, each module one idea.
 
+mod apgd;
 mod company;
 mod edits;
 mod evaluation;

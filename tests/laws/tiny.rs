@@ -1,4 +1,4 @@
-//! The tiny net whose every attacked point PyTorch gave; see `fixtures/README.md`.
+//! Tiny nets whose attacked points PyTorch gave; see `fixtures/README.md`.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mr_attacks::{
@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use crate::nets::{close, json};
 
-struct Tiny {
+pub(crate) struct Tiny {
     net: Network,
     input: Tensor<2>,
     labels: Vec<usize>,
     targets: Vec<usize>,
-    runs: Vec<Value>,
+    pub(crate) runs: Vec<Value>,
 }
 
 /// Rows of numbers as a tensor.
@@ -24,8 +24,9 @@ pub(crate) fn rows(value: &Value, device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(rows.concat(), shape), device)
 }
 
-fn tiny(device: &Device) -> Tiny {
-    let golden = json("pgd_tiny.json");
+/// The net of a golden file, and what attacks on it found.
+pub(crate) fn tiny(file: &str, device: &Device) -> Tiny {
+    let golden = json(file);
     let architecture: Architecture =
         serde_json::from_value(golden["architecture"].clone()).unwrap();
     let weights = golden["weights"].as_object().unwrap();
@@ -52,7 +53,7 @@ fn tiny(device: &Device) -> Tiny {
 
 impl Tiny {
     /// Where an attack leads from the clean points, and whether each example reaches the goal there.
-    fn attacked(&self, run: &Value, attack: &dyn Attack) -> (Vec<f32>, Vec<bool>) {
+    pub(crate) fn attacked(&self, run: &Value, attack: &dyn Attack) -> (Vec<f32>, Vec<bool>) {
         let device = self.net.device();
         let norm: Norm = run["norm"].as_str().unwrap().parse().unwrap();
         let threat = ThreatModel::new(norm, run["epsilon"].as_f64().unwrap() as f32);
@@ -107,7 +108,7 @@ fn pgd(run: &Value, steps: usize) -> Pgd {
 
 /// FGSM's point, and the points and decisions of PGD of every length: of 1 step, of 2, ...
 pub(crate) fn fgsm_and_every_point_of_pgd(device: &Device, tolerance: f32) {
-    let tiny = tiny(device);
+    let tiny = tiny("pgd_tiny.json", device);
     let mut checked = 0;
     for run in &tiny.runs {
         let name = run["name"].as_str().unwrap();

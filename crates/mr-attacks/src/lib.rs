@@ -43,8 +43,8 @@ mod workers;
 
 pub use aim::{Aim, Aims, aim};
 pub use attack::{
-    Aimed, Attack, AttackConfig, Direction, Fgsm, Fixed, HopSkipJump, LaidPatch, ObjectiveAttack,
-    Pgd, Schedule, Transfer,
+    Aimed, Apgd, Attack, AttackConfig, Direction, Fgsm, Fixed, HopSkipJump, LaidPatch,
+    ObjectiveAttack, Pgd, Schedule, Transfer,
 };
 pub use certified::{
     Certificate, Certificates, Certifier, CertifierConfig, CertifyProgress, Crown, Ibp, Interval,

@@ -1,7 +1,9 @@
 //! How an attacker searches: each algorithm one file, registered in [`AttackConfig`].
 
 mod aimed;
+mod apgd;
 mod fgsm;
+mod field;
 mod fixed;
 mod hop_skip_jump;
 mod laid_patch;
@@ -13,6 +15,7 @@ use mr_models::{ModelSpec, Objective};
 use serde::{Deserialize, Serialize};
 
 pub use aimed::Aimed;
+pub use apgd::Apgd;
 pub use fgsm::Fgsm;
 pub use fixed::Fixed;
 pub(crate) use fixed::coordinates;
@@ -119,6 +122,16 @@ attacks! {
     "hop-skip-jump" => HopSkipJump,
     /// Projected gradient descent.
     "pgd" => Pgd: ObjectiveAttack,
+    /// Auto-PGD.
+    "apgd" => Apgd: ObjectiveAttack,
+}
+
+/// Refuses a count of 0.
+pub(crate) fn at_least_one(what: &'static str, count: usize) -> Result<(), AttackError> {
+    if count == 0 {
+        return Err(AttackError::setting(what, count, "at least 1"));
+    }
+    Ok(())
 }
 
 /// An attack inside a ball needs a ball: refuses an unbounded threat.

@@ -2,11 +2,12 @@
 
 use std::f32::consts::PI;
 
-use burn::tensor::{Tensor, TensorData};
-use mr_models::{ModelSpec, Objective, floats, objective};
+use burn::tensor::Tensor;
+use mr_models::{ModelSpec, Objective, objective};
 use serde::{Deserialize, Serialize};
 
-use super::{Attack, ObjectiveAttack, bounded};
+use super::field::Field;
+use super::{Attack, ObjectiveAttack, at_least_one, bounded};
 use crate::error::AttackError;
 use crate::randomness::Draw;
 use crate::threat::ThreatModel;
@@ -39,6 +40,9 @@ pub struct Pgd {
     pub restarts: u32,
     /// The objective that it climbs, by name.
     pub objective: String,
+    /// Passes that values and gradients of a random model are averaged over (expectation over
+    /// transformation, Athalye et al. 2018).
+    pub eot: usize,
     /// Whether an example that reaches the goal leaves the batch.
     pub stop_early: bool,
 }
@@ -78,6 +82,7 @@ impl Default for Pgd {
             random_start: true,
             restarts: 1,
             objective: "cross-entropy".into(),
+            eot: 1,
             stop_early: true,
         }
     }
@@ -133,27 +138,34 @@ impl Pgd {
         } else {
             victim.origin().clone()
         };
-        let mut field = Field::new(victim, start);
+        let mut field = Field::new(victim);
+        let mut point = start;
+        let mut momentum: Option<Tensor<2>> = None;
         for step in 0..self.steps {
-            let climb = field.victim().climb(objective, &field.point)?;
+            let climb = field.victim().climb_mean(objective, &point, self.eot)?;
             let mut gradient = climb.gradient;
             if self.momentum > 0.0 {
                 let length = gradient.clone().abs().sum_dim(1);
                 gradient = gradient / length.clamp_min(f32::MIN_POSITIVE);
-                if let Some(before) = field.momentum.take() {
+                if let Some(before) = momentum.take() {
                     gradient = gradient + before * self.momentum;
                 }
-                field.momentum = Some(gradient.clone());
+                momentum = Some(gradient.clone());
             }
             if self.stop_early && climb.reached.contains(&true) {
-                let Some(rest) = field.retire(&climb.reached, &gradient) else {
+                field.keep(&climb.reached, &point);
+                let stay = field.without(&climb.reached);
+                if stay.is_empty() {
                     break;
-                };
-                gradient = rest;
+                }
+                let index = row_index(&stay, &point);
+                let select = |tensor: Tensor<2>| tensor.select(0, index.clone());
+                (point, gradient) = (select(point), select(gradient));
+                momentum = momentum.map(select);
             }
-            field.point = self.step(field.victim(), &field.point, gradient, step);
+            point = self.step(field.victim(), &point, gradient, step);
         }
-        Ok(field.finish())
+        Ok(field.finish(point))
     }
 }
 
@@ -164,16 +176,9 @@ impl Attack for Pgd {
 
     fn fits(&self, spec: &ModelSpec, threat: &ThreatModel) -> Result<(), AttackError> {
         bounded("pgd", threat)?;
-        if self.steps == 0 {
-            return Err(AttackError::setting("steps", self.steps, "at least 1"));
-        }
-        if self.restarts == 0 {
-            return Err(AttackError::setting(
-                "restarts",
-                self.restarts,
-                "at least 1",
-            ));
-        }
+        at_least_one("steps", self.steps)?;
+        at_least_one("restarts", self.restarts as usize)?;
+        at_least_one("eot", self.eot)?;
         if let Some(size) = self.step_size
             && !(size.is_finite() && size > 0.0)
         {
@@ -218,82 +223,5 @@ impl ObjectiveAttack for Pgd {
             found = put(&found, &open, &points);
         }
         Ok(found)
-    }
-}
-
-/// The examples that a restart still works on, and where the others were left.
-struct Field<'v, 'a> {
-    whole: &'v Victim<'a>,
-    part: Option<Victim<'a>>,
-    /// The point of each example that is still worked on.
-    point: Tensor<2>,
-    momentum: Option<Tensor<2>>,
-    rows: Vec<usize>,
-    done: Vec<Option<Vec<f32>>>,
-}
-
-impl<'v, 'a> Field<'v, 'a> {
-    fn new(whole: &'v Victim<'a>, point: Tensor<2>) -> Self {
-        let count = whole.examples().len();
-        Self {
-            whole,
-            part: None,
-            point,
-            momentum: None,
-            rows: (0..count).collect(),
-            done: vec![None; count],
-        }
-    }
-
-    fn victim(&self) -> &Victim<'a> {
-        self.part.as_ref().unwrap_or(self.whole)
-    }
-
-    /// Leaves the examples that reached the goal where they are, and gives the gradient of the
-    /// others; `None` if there are no others.
-    fn retire(&mut self, reached: &[bool], gradient: &Tensor<2>) -> Option<Tensor<2>> {
-        let width = self.point.dims()[1];
-        let points = floats(self.point.clone());
-        for row in rows_where(reached, true) {
-            let point = points[row * width..(row + 1) * width].to_vec();
-            self.done[self.rows[row]] = Some(point);
-        }
-        let stay = rows_where(reached, false);
-        self.rows = stay.iter().map(|&row| self.rows[row]).collect();
-        if stay.is_empty() {
-            return None;
-        }
-        let index = row_index(&stay, &self.point);
-        let select = |tensor: &Tensor<2>| tensor.clone().select(0, index.clone());
-        self.point = select(&self.point);
-        self.momentum = self.momentum.as_ref().map(select);
-        let rest = select(gradient);
-        self.part = Some(self.whole.select(&self.rows));
-        Some(rest)
-    }
-
-    fn finish(self) -> (Tensor<2>, Vec<bool>) {
-        let reached: Vec<bool> = self.done.iter().map(Option::is_some).collect();
-        if !reached.contains(&true) {
-            return (self.point, reached);
-        }
-        let origin = self.whole.origin();
-        let [count, width] = origin.dims();
-        let mut values = vec![0.0; count * width];
-        let rest = if self.rows.is_empty() {
-            Vec::new()
-        } else {
-            floats(self.point)
-        };
-        for (&row, point) in self.rows.iter().zip(rest.chunks(width)) {
-            values[row * width..(row + 1) * width].copy_from_slice(point);
-        }
-        for (row, point) in self.done.iter().enumerate() {
-            if let Some(point) = point {
-                values[row * width..(row + 1) * width].copy_from_slice(point);
-            }
-        }
-        let points = TensorData::new(values, [count, width]);
-        (Tensor::from_data(points, &origin.device()), reached)
     }
 }
