@@ -9,6 +9,7 @@ mod golden;
 mod gradients;
 mod hooks;
 mod journal;
+mod masking;
 mod nets;
 mod threats;
 mod tiny;

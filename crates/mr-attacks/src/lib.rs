@@ -24,6 +24,7 @@
 mod aim;
 mod attack;
 mod certified;
+mod checklist;
 mod error;
 mod evaluate;
 mod fit;
@@ -50,6 +51,7 @@ pub use certified::{
     Certificate, Certificates, Certifier, CertifierConfig, CertifyProgress, Crown, Ibp, Interval,
     Smoothing, certify, lower_confidence, worst_margins,
 };
+pub use checklist::{Checklist, ChecklistConfig, Examined, Item, Stand, Verdict, run_checklist};
 pub use error::AttackError;
 pub use evaluate::{
     Attempt, Counts, Evaluation, EvaluationConfig, Judged, Progress, Watch, evaluate, evaluate_with,
