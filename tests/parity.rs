@@ -81,6 +81,11 @@ fn weights_and_running_statistics_after_three_steps() {
     training::three_steps(&device(), tolerance());
 }
 
+#[test]
+fn weights_after_three_steps_down_robust_losses() {
+    training::three_robust_steps(&device(), tolerance());
+}
+
 /// What the CPU decides, every device decides, from the same random starts: of a net that has learned a
 /// little, whose margins are far from rounding.
 #[test]

@@ -55,6 +55,11 @@ fn weights_and_running_statistics_after_three_steps() {
 }
 
 #[test]
+fn weights_after_three_steps_down_robust_losses() {
+    training::three_robust_steps(&Device::flex(), TOLERANCE);
+}
+
+#[test]
 fn projections_into_ball_and_box() {
     let golden = json("projections.json");
     let cases = golden["ball_and_box"].as_array().unwrap();

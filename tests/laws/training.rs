@@ -11,8 +11,17 @@ use crate::nets::{all, close, fixture, json};
 
 /// Weights, BatchNorm's running statistics and the mean loss after the golden steps.
 pub(crate) fn three_steps(device: &Device, tolerance: f32) {
-    let golden = json("training.json");
-    let (expected, _) = read_tensors(&fixture("training.safetensors")).unwrap();
+    golden_steps("training", device, tolerance);
+}
+
+/// The same down robust losses: perturbed weights, replayed batches, interval bounds.
+pub(crate) fn three_robust_steps(device: &Device, tolerance: f32) {
+    golden_steps("robust_training", device, tolerance);
+}
+
+fn golden_steps(file: &str, device: &Device, tolerance: f32) {
+    let golden = json(&format!("{file}.json"));
+    let (expected, _) = read_tensors(&fixture(&format!("{file}.safetensors"))).unwrap();
     let nets = all();
     let setting = |name: &str| golden["settings"][name].as_f64().unwrap();
     let config = TrainConfig {
@@ -45,7 +54,12 @@ pub(crate) fn three_steps(device: &Device, tolerance: f32) {
         let classes = (0..net.spec().classes).map(|i| i.to_string()).collect();
         let values = start.tensor("input").1.clone();
         let data = Dataset::of_floats(name, shape, classes, values, start.labels.clone()).unwrap();
-        let trained = Trainer::new(config.clone(), net, &data)
+        let mut config = serde_json::to_value(&config).unwrap();
+        for (key, value) in run["train"].as_object().into_iter().flatten() {
+            config[key] = value.clone();
+        }
+        let config: TrainConfig = serde_json::from_value(config).unwrap();
+        let trained = Trainer::new(config, net, &data)
             .unwrap()
             .run(&mut |_| ControlFlow::Continue(()))
             .unwrap();

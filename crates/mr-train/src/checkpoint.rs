@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::Device;
-use mr_models::{ModelError, Weights, read_tensors, write_tensors};
+use burn::tensor::{Device, Tensor, TensorData};
+use mr_models::{ModelError, Weights, floats, read_tensors, write_tensors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -34,6 +34,8 @@ pub(crate) struct Checkpoint {
     pub(crate) weights: Weights,
     pub(crate) optimizer: OptimizerState,
     pub(crate) best: Option<Best>,
+    /// The perturbation `[batch, coordinate]` that the last step left.
+    pub(crate) carried: Option<Tensor<2>>,
     /// Judgements since the best one.
     pub(crate) stale: usize,
     pub(crate) history: History,
@@ -77,6 +79,10 @@ impl Checkpoint {
         push("weights", &self.weights);
         if let Some(best) = &self.best {
             push("best", &best.weights);
+        }
+        if let Some(carried) = self.carried {
+            let shape = carried.dims().to_vec();
+            tensors.push(("carried/perturbation".into(), shape, floats(carried)));
         }
         for (name, values) in self.optimizer.tensors {
             tensors.push((format!("optimizer/{name}"), vec![values.len()], values));
@@ -125,6 +131,7 @@ impl Checkpoint {
                 Some(("weights", name)) => ("weights", name),
                 Some(("best", name)) => ("best", name),
                 Some(("optimizer", name)) => ("optimizer", name),
+                Some(("carried", name)) => ("carried", name),
                 _ => return Err(unfit(format!("holds `{name}`, which no checkpoint does"))),
             };
             parts
@@ -147,6 +154,15 @@ impl Checkpoint {
         };
         let weights = weights("weights")?;
         let state = parts.remove("optimizer").unwrap_or_default();
+        let carried = match parts.remove("carried").unwrap_or_default().pop() {
+            None => None,
+            Some((_, shape, values)) => {
+                let shape: [usize; 2] = shape
+                    .try_into()
+                    .map_err(|shape| unfit(format!("its perturbation has shape {shape:?}")))?;
+                Some(Tensor::from_data(TensorData::new(values, shape), device))
+            }
+        };
         Ok(Self {
             step: said.step,
             weights,
@@ -158,6 +174,7 @@ impl Checkpoint {
                 counts: said.counts,
             },
             best,
+            carried,
             stale: said.stale,
             history: said.history,
             recent: said.recent,
@@ -221,6 +238,7 @@ mod tests {
                 score: 61,
                 weights: weights(),
             }),
+            carried: Some(Tensor::from_floats([[0.1, -0.1]], &Device::flex())),
             stale: 2,
             history: History::default(),
             recent: vec![0.1, 2.0 / 3.0],
@@ -239,6 +257,7 @@ mod tests {
         assert_eq!(again.recent, checkpoint().recent);
         assert_eq!(again.optimizer.tensors, checkpoint().optimizer.tensors);
         assert_eq!(again.optimizer.counts, checkpoint().optimizer.counts);
+        assert_eq!(floats(again.carried.unwrap()), [0.1, -0.1]);
         let best = again.best.unwrap();
         assert_eq!((best.step, best.score), (5, 61));
         let bytes = std::fs::read(&path).unwrap();

@@ -9,6 +9,24 @@ pub struct History {
     pub losses: Vec<MeanLoss>,
     /// Judgements on the examples that are held out.
     pub judgements: Vec<Judgement>,
+    /// What was seen of overfitting to one step, where it is watched for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sightings: Vec<Sighting>,
+}
+
+/// How a network did on examples that are held out, by attacks of one step and of many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// Steps done when it was looked at.
+    pub step: usize,
+    /// Examples that it was looked at by.
+    pub examples: usize,
+    /// Of those, how many withstood the one step that is trained on.
+    pub one_step: usize,
+    /// Of those, how many withstood PGD.
+    pub many_steps: usize,
+    /// Whether the two are too far apart.
+    pub overfitted: bool,
 }
 
 /// The mean of the training loss over some steps.

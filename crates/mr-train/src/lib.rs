@@ -24,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod canary;
 mod checkpoint;
 mod config;
 mod dictionary;
@@ -39,14 +40,18 @@ mod step;
 mod tests;
 mod trainer;
 
+pub use canary::{Answer, Canary};
 pub use checkpoint::CHECKPOINT;
 pub use config::{
     AdamW, Augmentation, CheckpointConfig, OptimizerConfig, Regularizer, ScheduleConfig,
-    ScheduleKind, Sgd, TrainConfig, Validation, Vectors,
+    ScheduleKind, Sgd, TrainConfig, Validation, Vectors, WeightPerturbation,
 };
 pub use dictionary::{Activations, DictionaryConfig, DictionaryStats, FittedDictionary, fit_tied};
 pub use error::TrainError;
-pub use history::{History, Judgement, MeanLoss};
-pub use loss::{Adversarial, InputGradient, LossConfig, Mix, Reconstruction, ToyAttack, Trades};
+pub use history::{History, Judgement, MeanLoss, Sighting};
+pub use loss::{
+    Adversarial, Fast, Free, InputGradient, IntervalBounds, LossConfig, Mart, Mix, Reconstruction,
+    ToyAttack, Trades,
+};
 pub use source::TrainingData;
 pub use trainer::{Ending, TrainProgress, Trained, Trainer};

@@ -103,23 +103,28 @@ impl<'a> Source<'a> {
             }
         };
         let mut held = vec![false; total];
-        if let Some(validation) = &config.validation {
+        let watched = config.loss.watched().map(|fast| fast.canary.examples);
+        let wanted = match &config.validation {
+            Some(validation) => Some(("validation", validation.examples)),
+            None => watched.map(|examples| ("loss.canary", examples)),
+        };
+        if let Some((what, wanted)) = wanted {
             let TrainingData::Examples(examples) = &data else {
                 return Err(TrainError::setting(
-                    "validation",
+                    what,
                     "set",
                     "left out: a stream has no labels to judge by",
                 ));
             };
-            if validation.examples >= total {
+            if wanted >= total {
                 return Err(TrainError::setting(
-                    "validation.examples",
-                    validation.examples,
+                    format!("{what}.examples"),
+                    wanted,
                     format!("below {total}, the number of examples"),
                 ));
             }
             let order = examples.order(derived(seed, "held out", 0), 0);
-            for &example in &order[..validation.examples] {
+            for &example in &order[..wanted] {
                 held[example] = true;
             }
         }

@@ -8,7 +8,7 @@ use mr_models::{Architecture, Input, Labels, Network, Weights, floats};
 use serde_json::Value;
 
 use crate::config::{OptimizerConfig, ScheduleConfig, ScheduleKind};
-use crate::loss::{Adversarial, InputGradient, LossConfig, Mix, Trades, Turn};
+use crate::loss::{Adversarial, InputGradient, LossConfig, Mart, Mix, Trades, Turn};
 use crate::optimizer::Optimizer;
 use crate::random::generator;
 use crate::source::Batch;
@@ -111,8 +111,10 @@ fn schedules_fall_as_those_of_torch() {
 }
 
 #[test]
-fn trades_has_the_value_and_both_gradients_of_torch() {
-    for case in measures("robust_losses")["cases"].as_array().unwrap() {
+fn trades_and_mart_have_the_value_and_both_gradients_of_torch() {
+    let golden = measures("robust_losses");
+    let cases = golden["cases"].as_array().unwrap().iter();
+    for (case, name) in cases.flat_map(|case| [(case, "trades"), (case, "mart")]) {
         let leaf = |name: &str| {
             let [rows, classes] = matrix(&case[name]).dims();
             let logits = matrix(&case[name]).reshape([rows, 1, classes]);
@@ -121,23 +123,28 @@ fn trades_has_the_value_and_both_gradients_of_torch() {
         let (natural, adversarial) = (leaf("natural"), leaf("adversarial"));
         let labels: Vec<usize> = serde_json::from_value(case["labels"].clone()).unwrap();
         let labels = Labels::of_classes(&labels, &Device::flex());
-        let trades = Trades {
-            beta: case["beta"].as_f64().unwrap(),
-            ..Trades::default()
+        let beta = case["beta"].as_f64().unwrap();
+        let loss = if name == "trades" {
+            let trades = Trades {
+                beta,
+                ..Trades::default()
+            };
+            trades.loss(&natural, &adversarial, &labels)
+        } else {
+            let mart = Mart {
+                beta,
+                ..Mart::default()
+            };
+            mart.loss(&natural, &adversarial, &labels)
         };
-        let loss = trades.loss(&natural, &adversarial, &labels);
-        let golden = &case["trades"];
-        close(
-            "value",
-            &floats(loss.clone().inner()),
-            &numbers(&golden["value"]),
-            1e-5,
-        );
+        let golden = &case[name];
+        let value = floats(loss.clone().inner());
+        close(name, &value, &numbers(&golden["value"]), 1e-5);
         let mut gradients = loss.backward();
-        for (leaf, name) in [(natural, "natural"), (adversarial, "adversarial")] {
+        for (leaf, part) in [(natural, "natural"), (adversarial, "adversarial")] {
             let found = floats(leaf.grad_remove(&mut gradients).unwrap());
-            let expected = numbers(&golden[format!("gradient_{name}")]);
-            close(name, &found, &expected, 1e-5);
+            let expected = numbers(&golden[format!("gradient_{part}")]);
+            close(&format!("{name} {part}"), &found, &expected, 1e-5);
         }
     }
 }
@@ -157,6 +164,10 @@ pub(crate) fn descent(
         seed: 0,
         sites: &[],
         dropout: generator(0, "dropout", 0, 0),
+        done: 1.0,
+        found: None,
+        carried: None,
+        leaf: None,
         first: None,
     };
     let (value, _) = loss.value(&mut turn).unwrap();

@@ -10,10 +10,12 @@ use mr_models::data::Dataset;
 use mr_models::{Model, Network, floats};
 use serde_json::{Value, json};
 
+use crate::canary::Answer;
 use crate::checkpoint::{Best, CHECKPOINT, Checkpoint};
 use crate::config::{TrainConfig, Validation};
 use crate::error::TrainError;
 use crate::history::{History, Judgement, MeanLoss};
+use crate::loss::Fast;
 use crate::optimizer::Optimizer;
 use crate::pools::Pools;
 use crate::source::{Checksum, Source, TrainingData};
@@ -44,6 +46,8 @@ pub struct Trainer<'a> {
     unread: Vec<Tensor<1>>,
     best: Option<Best>,
     stale: usize,
+    /// The perturbation `[batch, coordinate]` that the last step left.
+    carried: Option<Tensor<2>>,
 }
 
 /// How far a run has come.
@@ -66,7 +70,8 @@ pub struct TrainProgress<'a> {
 pub enum Ending {
     /// After all its steps.
     Complete,
-    /// Early: its validation found nothing better for as long as its patience lasted.
+    /// Early: its validation found nothing better for as long as its patience lasted, or its canary
+    /// saw it overfit to one step.
     Early,
     /// The caller stopped it.
     Stopped,
@@ -75,7 +80,8 @@ pub enum Ending {
 /// What training made.
 #[derive(Debug, Clone)]
 pub struct Trained {
-    /// The network: its best state where it was validated, otherwise its last.
+    /// The network: its best state where it was validated, or before it overfitted to one step;
+    /// otherwise its last.
     pub network: Network,
     /// Steps behind that state.
     pub step: usize,
@@ -99,15 +105,15 @@ impl<'a> Trainer<'a> {
         let data = data.into();
         config.validate()?;
         data.fits(network.spec())?;
-        config.loss.fits(network.spec(), &data)?;
+        config.loss.fits(&network, &data)?;
         for regularizer in &config.regularizers {
             regularizer.fits(network.spec(), network.weights())?;
         }
-        if let Some(validation) = &config.validation {
-            if let Some(threat) = &validation.threat {
-                threat.fits(network.spec())?;
-                validation.attack.attack().fits(network.spec(), threat)?;
-            }
+        if let Some(validation) = &config.validation
+            && let Some(threat) = &validation.threat
+        {
+            threat.fits(network.spec())?;
+            validation.attack.attack().fits(network.spec(), threat)?;
         }
         let source = Source::new(data, &config)?;
         let mut sites: Vec<String> = config
@@ -135,6 +141,7 @@ impl<'a> Trainer<'a> {
             unread: Vec::new(),
             best: None,
             stale: 0,
+            carried: None,
         })
     }
 
@@ -161,6 +168,7 @@ impl<'a> Trainer<'a> {
         self.recent = found.recent;
         self.best = found.best;
         self.stale = found.stale;
+        self.carried = found.carried;
         Ok(self)
     }
 
@@ -188,7 +196,7 @@ impl<'a> Trainer<'a> {
         let mut written = Instant::now();
         let mut ending = Ending::Complete;
         while self.step < self.steps {
-            if self.is_out_of_patience() {
+            if self.is_out_of_patience() || self.has_overfitted() {
                 ending = Ending::Early;
                 break;
             }
@@ -199,6 +207,7 @@ impl<'a> Trainer<'a> {
             if self.is_to_be_judged() {
                 self.judge()?;
             }
+            self.watch()?;
             let flow = progress(TrainProgress {
                 step: self.step,
                 steps: self.steps,
@@ -228,8 +237,10 @@ impl<'a> Trainer<'a> {
         if self.folder.is_some() {
             self.write()?;
         }
-        let step = self.best.as_ref().map_or(self.step, |best| best.step);
-        if let Some(best) = self.best {
+        let returns = self.config.validation.is_some() || self.has_overfitted();
+        let best = self.best.filter(|_| returns);
+        let step = best.as_ref().map_or(self.step, |best| best.step);
+        if let Some(best) = best {
             *self.network.weights_mut() = best.weights;
         }
         Ok(Trained {
@@ -242,15 +253,18 @@ impl<'a> Trainer<'a> {
 
     /// One step down the loss; gives its learning rate.
     fn descend(&mut self) -> Result<f64, TrainError> {
-        self.source.prepare(self.step);
+        self.source.prepare(self.step / self.config.loss.replays());
         let step = Step {
             config: &self.config,
             network: &self.network,
             source: &self.source,
             sites: &self.sites,
             number: self.step,
+            steps: self.steps,
+            carried: self.carried.take(),
         };
         let total = step.descent(&self.pools)?;
+        self.carried = total.carried;
         let share = self.config.schedule.share(self.step, self.steps);
         let lr = self.config.optimizer.lr() * share;
         let mut weights = self
@@ -337,6 +351,52 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
+    /// At the end of an epoch, looks whether the network withstands one step and no more.
+    fn watch(&mut self) -> Result<(), TrainError> {
+        let ends = |per_epoch| self.step.is_multiple_of(per_epoch) || self.step == self.steps;
+        let (Some(fast), Some(held), true) = (
+            self.config.loss.watched(),
+            &self.held,
+            self.source.steps_per_epoch().is_some_and(ends),
+        ) else {
+            return Ok(());
+        };
+        let canary = &fast.canary;
+        let seen = canary.look(&self.network, held, fast, self.config.seed, self.step);
+        self.read()?;
+        let seen = seen?;
+        let better = |best: &Best| seen.many_steps > best.score;
+        if self.returns_from_overfitting()
+            && !seen.overfitted
+            && self.best.as_ref().is_none_or(better)
+        {
+            self.best = Some(Best {
+                step: self.step,
+                score: seen.many_steps,
+                weights: self.network.weights().clone(),
+            });
+        }
+        self.history.sightings.push(seen);
+        Ok(())
+    }
+
+    /// Whether the state before overfitting is kept for the end; a validation keeps its own.
+    fn returns_from_overfitting(&self) -> bool {
+        let stops = |fast: &Fast| fast.canary.then == Answer::Stop;
+        self.config.validation.is_none() && self.config.loss.watched().is_some_and(stops)
+    }
+
+    /// Whether training stops since the network overfitted to its one step.
+    fn has_overfitted(&self) -> bool {
+        let stops = |fast: &Fast| fast.canary.then == Answer::Stop;
+        self.config.loss.watched().is_some_and(stops)
+            && self
+                .history
+                .sightings
+                .last()
+                .is_some_and(|seen| seen.overfitted)
+    }
+
     /// The loss of the last step was finite; what the step made of the weights may not be.
     fn check_weights(&self) -> Result<(), TrainError> {
         for entry in self.network.weights().entries() {
@@ -363,6 +423,7 @@ impl<'a> Trainer<'a> {
             weights: self.network.weights().clone(),
             optimizer: self.optimizer.state(self.network.weights()),
             best: self.best.clone(),
+            carried: self.carried.clone(),
             stale: self.stale,
             history: self.history.clone(),
             recent: self.recent.clone(),

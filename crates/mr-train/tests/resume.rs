@@ -8,9 +8,10 @@ use mr_attacks::{AttackConfig, Norm, Pgd, ThreatModel};
 use mr_models::data::{DataConfig, Dataset, SparseFeatures, Split, load};
 use mr_models::{Architecture, ConvNet, Mlp, Network, Toy};
 use mr_train::{
-    Adversarial, Augmentation, CHECKPOINT, CheckpointConfig, Ending, LossConfig, Mix,
-    OptimizerConfig, Reconstruction, Regularizer, ScheduleConfig, ScheduleKind, Sgd, TrainConfig,
-    TrainError, Trained, Trainer, TrainingData, Validation,
+    Adversarial, Answer, Augmentation, CHECKPOINT, Canary, CheckpointConfig, Ending, Fast, Free,
+    IntervalBounds, LossConfig, Mart, Mix, OptimizerConfig, Reconstruction, Regularizer,
+    ScheduleConfig, ScheduleKind, Sgd, TrainConfig, TrainError, Trained, Trainer, TrainingData,
+    Validation, WeightPerturbation,
 };
 
 fn images() -> Dataset {
@@ -176,6 +177,72 @@ fn an_mlp_with_adamw() {
         ..TrainConfig::default()
     };
     resumes(&config, &network, &data);
+}
+
+/// Each loss that makes examples of its own, with weights that move and what a validation would keep.
+#[test]
+fn the_robust_losses() {
+    let data = images();
+    let threat = ThreatModel::new(Norm::Linf, 0.05);
+    let canary = Canary {
+        examples: 30,
+        steps: 2,
+        then: Answer::Stop,
+        ..Canary::default()
+    };
+    let fast = Fast {
+        threat: threat.clone(),
+        canary,
+        ..Fast::default()
+    };
+    let free = Free {
+        threat: threat.clone(),
+        replays: 4,
+    };
+    let mart = Mart {
+        threat: threat.clone(),
+        attack: pgd(2),
+        ..Mart::default()
+    };
+    let bounds = IntervalBounds {
+        threat,
+        ..IntervalBounds::default()
+    };
+    let moving = |loss| TrainConfig {
+        weight_perturbation: Some(WeightPerturbation {
+            warmup: 0.3,
+            ..WeightPerturbation::default()
+        }),
+        ..of(loss)
+    };
+    for config in [
+        of(LossConfig::Fast(fast.clone())),
+        of(LossConfig::Free(free)),
+        of(LossConfig::Ibp(bounds)),
+        moving(LossConfig::Mart(mart)),
+        moving(everything().loss),
+    ] {
+        resumes(&config, &convnet(), &data);
+        let found = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build().unwrap().install(|| {
+                let trainer = Trainer::new(config.clone(), convnet(), &data).unwrap();
+                let trained = trainer.run(&mut |_| ControlFlow::Continue(())).unwrap();
+                (trained.history, trained.network.weights().to_host())
+            })
+        };
+        assert!(found(1) == found(3), "{:?}", config.loss);
+    }
+}
+
+/// A loss with momentum and augmentation, and nothing held out but by itself.
+fn of(loss: LossConfig) -> TrainConfig {
+    TrainConfig {
+        loss,
+        validation: None,
+        regularizers: Vec::new(),
+        ..everything()
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod augmentation;
 mod optimizer;
+mod perturbation;
 mod regularizer;
 mod schedule;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use augmentation::Augmentation;
 pub use optimizer::{AdamW, OptimizerConfig, Sgd};
+pub use perturbation::WeightPerturbation;
 pub use regularizer::{Regularizer, Vectors};
 pub use schedule::{ScheduleConfig, ScheduleKind};
 
@@ -68,6 +70,9 @@ pub struct TrainConfig {
     pub augmentation: Augmentation,
     /// What is added to the loss.
     pub regularizers: Vec<Regularizer>,
+    /// Moves the weights up the loss before its gradient is taken; not by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_perturbation: Option<WeightPerturbation>,
     /// How the network is judged on the way, which of its states is kept, and when to stop early;
     /// without it the last state is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,6 +94,7 @@ impl Default for TrainConfig {
             schedule: ScheduleConfig::default(),
             augmentation: Augmentation::default(),
             regularizers: Vec::new(),
+            weight_perturbation: None,
             validation: None,
             checkpoint: CheckpointConfig::default(),
         }
@@ -124,6 +130,9 @@ impl TrainConfig {
         self.schedule.validate()?;
         for regularizer in &self.regularizers {
             regularizer.validate()?;
+        }
+        if let Some(perturbation) = &self.weight_perturbation {
+            perturbation.validate(&self.loss)?;
         }
         if let Some(validation) = &self.validation {
             validation.validate()?;

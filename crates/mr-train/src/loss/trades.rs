@@ -7,7 +7,7 @@ use mr_models::{Cache, Labels, Model, ModelSpec};
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use super::Turn;
+use super::{Turn, bounded};
 use crate::error::{TrainError, above_0, at_least_0};
 use crate::random::generator;
 
@@ -58,7 +58,8 @@ impl Trades {
     }
 
     pub(super) fn fits(&self, spec: &ModelSpec) -> Result<(), TrainError> {
-        Ok(self.threat.fits(spec)?)
+        self.threat.fits(spec)?;
+        bounded("trades", &self.threat)
     }
 
     pub(super) fn value(&self, turn: &mut Turn<'_>) -> Result<(Tensor<1>, Cache), TrainError> {

@@ -24,11 +24,20 @@ pub(crate) struct Turn<'a> {
     /// What dropout draws from. Every run of a turn draws the same, so that their differences are
     /// those of their inputs.
     pub(crate) dropout: ChaCha8Rng,
+    /// Share of the run that is done.
+    pub(crate) done: f64,
+    /// What an attack made of the batch: made once, should the batch be descended from several weights.
+    pub(crate) found: Option<Attacked>,
+    /// A perturbation `[batch, coordinate]` that the step before left.
+    pub(crate) carried: Option<Tensor<2>>,
+    /// An input whose gradient the loss wants too.
+    pub(crate) leaf: Option<Tensor<4>>,
     /// The first run, which leaves the running statistics.
     pub(crate) first: Option<Pass>,
 }
 
 /// What an attack made of a batch.
+#[derive(Debug, Clone)]
 pub(crate) struct Attacked {
     /// What the network takes.
     pub(crate) input: Input,
@@ -95,7 +104,7 @@ impl Turn<'_> {
     /// the threat. It climbs to its last step: an example that is misclassified already can become
     /// worse.
     pub(crate) fn attacked(
-        &self,
+        &mut self,
         threat: &ThreatModel,
         attack: &AttackConfig,
     ) -> Result<Attacked, TrainError> {
@@ -123,11 +132,14 @@ impl Turn<'_> {
 
     /// What a search makes of the batch, brought back into the threat.
     pub(crate) fn search(
-        &self,
+        &mut self,
         threat: &ThreatModel,
         labels: Labels,
         search: impl FnOnce(&Victim<'_>) -> Result<Tensor<2>, TrainError>,
     ) -> Result<Attacked, TrainError> {
+        if let Some(found) = &self.found {
+            return Ok(found.clone());
+        }
         let meter = Meter::default();
         let input = self.batch.input.clone();
         let victim = Victim::new(
@@ -140,7 +152,9 @@ impl Turn<'_> {
             &meter,
         );
         let points = threat.project(victim.origin(), search(&victim)?);
-        Ok(Attacked::new(threat, &input, points, self.network))
+        let attacked = Attacked::new(threat, &input, points, self.network);
+        self.found = Some(attacked.clone());
+        Ok(attacked)
     }
 
     /// With clean logits where an objective measures from them.
