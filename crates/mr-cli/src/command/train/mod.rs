@@ -11,7 +11,7 @@ use clap::Args;
 use mr_metrics::stats::wilson;
 use mr_metrics::{ExperimentRecord, Number, RecordKind, Series, Short};
 use mr_models::Network;
-use mr_train::{CHECKPOINT, Ending, Trained, Trainer};
+use mr_train::{CHECKPOINT, Ending, Sighting, Trained, Trainer};
 use serde_json::{Map, Value, json};
 
 use self::source::Source;
@@ -35,7 +35,12 @@ use crate::subject::{MODEL_FILE, json};
   mr train --config half.toml --seed 1 --out runs/half-1
   mr train --config toy.toml --set data.density=0.1 --set train.loss.rho=0.3 --out runs/toy
   mr train --arch lenet5 --data mnist --set train.loss.type=adversarial \\
-           --set train.loss.threat='{norm=\"Linf\", epsilon=0.1}' --out runs/robust")]
+           --set train.loss.threat='{norm=\"Linf\", epsilon=0.1}' --out runs/robust
+  mr train --arch mlp --set train.loss.type=ibp --epochs 20 --out runs/certified
+  mr train --arch mlp --set train.loss.type=trades --set train.weight_perturbation.gamma=0.01 --out runs/awp
+
+Losses (train.loss.type): cross-entropy, adversarial, trades, mart, fast, free, ibp, input-gradient,
+reconstruction. Their settings: see `mr_train::LossConfig`; a wrong key is answered with the valid ones.")]
 pub(crate) struct Arguments {
     /// Network; see `mr models` [default: the [model] table]
     #[arg(long, value_name = "NAME", help_heading = "Training")]
@@ -248,12 +253,56 @@ fn fill(record: &mut ExperimentRecord, trained: &Trained) -> Result<()> {
             record.curve(&format!("validation.{name}_accuracy"), series)?;
         }
     }
-    if trained.ending == Ending::Early {
+    overfitting(record, trained)?;
+    let overfitted = trained
+        .history
+        .sightings
+        .last()
+        .is_some_and(|s| s.overfitted);
+    if trained.ending == Ending::Early && !overfitted {
         record.notes.push(
             "training stopped early: its validation found nothing better for as long as its \
              patience lasted"
                 .into(),
         );
+    }
+    Ok(())
+}
+
+/// What the canary of fast adversarial training saw.
+fn overfitting(record: &mut ExperimentRecord, trained: &Trained) -> Result<()> {
+    let sightings = &trained.history.sightings;
+    let share = |right, seen: &Sighting| wilson(right, seen.examples, LEVEL);
+    for (name, right) in [
+        (
+            "one_step",
+            (|s: &Sighting| s.one_step) as fn(&Sighting) -> usize,
+        ),
+        ("many_steps", |s: &Sighting| s.many_steps),
+    ] {
+        let points = sightings
+            .iter()
+            .map(|seen| Ok((seen.step as f64, share(right(seen), seen)?)))
+            .collect::<Result<Vec<_>>>()?;
+        if !points.is_empty() {
+            let series = Series::of_intervals("step", &points);
+            record.curve(&format!("canary.{name}_accuracy"), series)?;
+        }
+    }
+    if let Some(seen) = sightings.iter().find(|seen| seen.overfitted) {
+        let after = match trained.ending {
+            Ending::Early => format!(
+                "training stopped, and the state of step {} is kept",
+                trained.step
+            ),
+            _ => "more steps or a smaller step would help; loss.canary.then = \"stop\" stops there"
+                .into(),
+        };
+        record.warnings.push(format!(
+            "the network overfitted to one step: at step {} {} of {} held-out examples withstand it, \
+             {} withstand PGD; {after}",
+            seen.step, seen.one_step, seen.examples, seen.many_steps
+        ));
     }
     Ok(())
 }
@@ -276,6 +325,9 @@ fn report(
         listing.line("note", note);
     }
     console.say(listing);
+    for warning in &record.warnings {
+        console.warn(warning);
+    }
     let mut object = record.to_json();
     object["seconds"] = json!(seconds);
     object["out"] = json!(out);
