@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Device;
 use mr_attacks::{
-    Apgd, Attack, Corruption, CorruptionKind, Evaluation, EvaluationConfig, Fgsm, Goal,
+    Apgd, Attack, Corruption, CorruptionKind, Evaluation, EvaluationConfig, Fab, Fgsm, Goal,
     HopSkipJump, Norm, Pgd, Search, SpatialFamily, Targets, ThreatModel, Transformation,
     Transformed, evaluate, evaluate_transformations,
 };
@@ -165,7 +165,8 @@ impl Attacked<'_> {
         let whole = self.run(data, data.len(), 1);
         let broken = whole.clean_accuracy() - whole.robust_accuracy();
         assert!(broken > 0.02, "{what}: nothing was broken");
-        assert!(whole.robust_accuracy() > 0.0, "{what}: all was broken");
+        let all = whole.robust_accuracy() == 0.0;
+        assert!(all == self.threat.is_unbounded(), "{what}: all was broken");
         for batch_size in [1, 7, 100] {
             for threads in [1, 2, 4] {
                 let found = self.run(data, batch_size, threads);
@@ -255,6 +256,36 @@ fn attacks_on_a_convnet() {
 #[test]
 fn attacks_on_a_resnet_with_batchnorm() {
     attacks_agree(resnet());
+}
+
+/// Searches for the smallest perturbation, without a ball and in one.
+#[test]
+fn smallest_perturbations() {
+    let net = learned(mlp());
+    let data = clothes(40);
+    let fab = |targets| Fab {
+        targets,
+        steps: 6,
+        restarts: 2,
+        ..Fab::default()
+    };
+    let attacks: [(&dyn Attack, &[(Norm, f32)]); 2] = [
+        (&fab(0), &[(Norm::Linf, 0.02), (Norm::L1, 3.0)]),
+        (&fab(2), &[(Norm::L2, 0.3)]),
+    ];
+    for (attack, norms) in attacks {
+        for &(norm, epsilon) in norms {
+            for epsilon in [epsilon, f32::INFINITY] {
+                let attacked = Attacked {
+                    net: &net,
+                    threat: ThreatModel::new(norm, epsilon),
+                    goal: Goal::Untargeted,
+                    attack,
+                };
+                attacked.agree(&data, &format!("{norm} {epsilon} {}", attack.name()));
+            }
+        }
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ mod workers;
 
 pub use aim::{Aim, Aims, aim};
 pub use attack::{
-    Aimed, Apgd, Attack, AttackConfig, Direction, Fgsm, Fixed, HopSkipJump, LaidPatch,
+    Aimed, Apgd, Attack, AttackConfig, Direction, Fab, Fgsm, Fixed, HopSkipJump, LaidPatch,
     ObjectiveAttack, Pgd, Schedule, Transfer,
 };
 pub use certified::{

@@ -2,12 +2,17 @@
 
 mod aimed;
 mod apgd;
+mod fab;
 mod fgsm;
 mod field;
 mod fixed;
 mod hop_skip_jump;
 mod laid_patch;
+#[cfg(test)]
+mod linear;
+mod nearest;
 mod pgd;
+mod planes;
 mod transfer;
 
 use burn::tensor::Tensor;
@@ -16,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use aimed::Aimed;
 pub use apgd::Apgd;
+pub use fab::Fab;
 pub use fgsm::Fgsm;
 pub use fixed::Fixed;
 pub(crate) use fixed::coordinates;
@@ -124,6 +130,8 @@ attacks! {
     "pgd" => Pgd: ObjectiveAttack,
     /// Auto-PGD.
     "apgd" => Apgd: ObjectiveAttack,
+    /// Fast adaptive boundary attack.
+    "fab" => Fab: ObjectiveAttack,
 }
 
 /// Refuses a count of 0.

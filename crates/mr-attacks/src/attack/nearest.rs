@@ -1,0 +1,243 @@
+//! What searches for small perturbations share: the smallest of each example so far, and walks of
+//! examples that leave when they are done.
+
+use burn::tensor::{Tensor, TensorData};
+use mr_models::{ModelSpec, Objective, floats};
+
+use crate::error::AttackError;
+use crate::threat::{Norm, ThreatModel};
+use crate::victim::Victim;
+
+/// The nearest success of each example of a batch so far, on the host.
+pub(super) struct Nearest {
+    threat: ThreatModel,
+    width: usize,
+    origins: Vec<f32>,
+    points: Vec<f32>,
+    distances: Vec<f32>,
+}
+
+impl Nearest {
+    pub(super) fn new(victim: &Victim<'_>) -> Self {
+        let [count, width] = victim.origin().dims();
+        let origins = floats(victim.origin().clone());
+        Self {
+            threat: victim.threat().clone(),
+            width,
+            points: origins.clone(),
+            origins,
+            distances: vec![f32::INFINITY; count],
+        }
+    }
+
+    /// The clean point of a row.
+    pub(super) fn origin(&self, row: usize) -> &[f32] {
+        &self.origins[row * self.width..(row + 1) * self.width]
+    }
+
+    /// The distance of the nearest success; infinity where there is none.
+    pub(super) fn distance(&self, row: usize) -> f32 {
+        self.distances[row]
+    }
+
+    /// Whether nothing better is wanted: a ball is reached, or the clean point is a success itself.
+    pub(super) fn closed(&self, row: usize) -> bool {
+        let wanted = if self.threat.is_unbounded() {
+            0.0
+        } else {
+            self.threat.epsilon
+        };
+        self.distances[row] <= wanted
+    }
+
+    /// The rows for which something better is wanted.
+    pub(super) fn open(&self) -> Vec<usize> {
+        (0..self.distances.len())
+            .filter(|&row| !self.closed(row))
+            .collect()
+    }
+
+    /// Enters a success; kept if it is nearer than those before. Gives its distance.
+    pub(super) fn offer(&mut self, row: usize, point: &[f32]) -> f32 {
+        let change = point.iter().zip(self.origin(row)).map(|(p, o)| p - o);
+        let distance = length(self.threat.norm, change);
+        if distance < self.distances[row] {
+            self.distances[row] = distance;
+            self.put(row, point);
+        }
+        distance
+    }
+
+    /// Leaves a point that is no success, for want of a better one: projected into the ball, it may be.
+    pub(super) fn leave(&mut self, row: usize, point: &[f32]) {
+        if self.distances[row].is_infinite() {
+            self.put(row, point);
+        }
+    }
+
+    fn put(&mut self, row: usize, point: &[f32]) {
+        self.points[row * self.width..(row + 1) * self.width].copy_from_slice(point);
+    }
+
+    /// The point of each row that is proposed `[batch, coordinate]`.
+    pub(super) fn finish(self, victim: &Victim<'_>) -> Tensor<2> {
+        let shape = victim.origin().dims();
+        Tensor::from_data(TensorData::new(self.points, shape), &victim.device())
+    }
+}
+
+/// The length of a change in a norm; L0 counts the coordinates that are not 0.
+pub(super) fn length(norm: Norm, change: impl Iterator<Item = f32>) -> f32 {
+    let change = change.map(f64::from);
+    match norm {
+        Norm::Linf => change.fold(0.0, |most, c| c.abs().max(most)) as f32,
+        Norm::L2 => change.map(|c| c * c).sum::<f64>().sqrt() as f32,
+        Norm::L1 => change.map(f64::abs).sum::<f64>() as f32,
+        Norm::L0 => change.filter(|&c| c != 0.0).count() as f32,
+    }
+}
+
+/// The length of a gradient in the dual of a norm: the growth of a linear function over a ball of
+/// radius 1.
+pub(super) fn dual_length(norm: Norm, gradient: &[f32]) -> f32 {
+    let gradient = gradient.iter().copied();
+    match norm {
+        Norm::Linf => length(Norm::L1, gradient),
+        Norm::L2 => length(Norm::L2, gradient),
+        Norm::L1 | Norm::L0 => length(Norm::Linf, gradient),
+    }
+}
+
+/// What an attack keeps of an example under way.
+pub(super) trait Walker {
+    /// Its row in the whole batch.
+    fn row(&self) -> usize;
+    /// Where it stands.
+    fn point(&self) -> &[f32];
+}
+
+/// The examples under way, and the batch of just them.
+pub(super) struct Walk<'v, 'a, W> {
+    whole: &'v Victim<'a>,
+    part: Option<Victim<'a>>,
+    pub(super) walkers: Vec<W>,
+}
+
+impl<'v, 'a, W: Walker> Walk<'v, 'a, W> {
+    pub(super) fn new(whole: &'v Victim<'a>, walkers: Vec<W>) -> Self {
+        let mut walk = Self {
+            whole,
+            part: None,
+            walkers,
+        };
+        if walk.walkers.len() < whole.examples().len() {
+            walk.narrow();
+        }
+        walk
+    }
+
+    /// The batch of the examples under way.
+    pub(super) fn victim(&self) -> &Victim<'a> {
+        self.part.as_ref().unwrap_or(self.whole)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.walkers.is_empty()
+    }
+
+    /// Where they stand `[walker, coordinate]`.
+    pub(super) fn points(&self) -> Tensor<2> {
+        tensor_of(self.walkers.iter().map(Walker::point), self.whole)
+    }
+
+    /// Where some of them stand.
+    pub(super) fn points_of(&self, which: &[usize]) -> Tensor<2> {
+        tensor_of(which.iter().map(|&i| self.walkers[i].point()), self.whole)
+    }
+
+    /// Whether they have reached the goal, by a forward pass alone.
+    pub(super) fn reached(&self) -> Vec<bool> {
+        let victim = self.victim();
+        victim.reached(&victim.logits(&self.points()))
+    }
+
+    /// Lets those go that are done.
+    pub(super) fn keep(&mut self, mut stays: impl FnMut(&W) -> bool) {
+        let before = self.walkers.len();
+        self.walkers.retain(|walker| stays(walker));
+        if self.walkers.len() < before {
+            self.narrow();
+        }
+    }
+
+    fn narrow(&mut self) {
+        let rows: Vec<usize> = self.walkers.iter().map(Walker::row).collect();
+        self.part = (!rows.is_empty()).then(|| self.whole.select(&rows));
+    }
+}
+
+/// Host rows as points of a batch `[row, coordinate]`.
+pub(super) fn tensor_of<'p>(
+    points: impl ExactSizeIterator<Item = &'p [f32]>,
+    victim: &Victim<'_>,
+) -> Tensor<2> {
+    let (count, width) = (points.len(), victim.origin().dims()[1]);
+    let mut values = Vec::with_capacity(count * width);
+    points.for_each(|point| values.extend_from_slice(point));
+    Tensor::from_data(TensorData::new(values, [count, width]), &victim.device())
+}
+
+/// An objective, its gradient (0 where the threat lets nothing change) and whether the goal is reached, by
+/// row and on the host.
+pub(super) struct Slopes {
+    pub(super) values: Vec<f32>,
+    gradients: Vec<f32>,
+    pub(super) reached: Vec<bool>,
+}
+
+impl Slopes {
+    pub(super) fn of(
+        victim: &Victim<'_>,
+        objective: &dyn Objective,
+        points: &Tensor<2>,
+    ) -> Result<Self, AttackError> {
+        let climb = victim.climb(objective, points)?;
+        let mut gradients = floats(climb.gradient);
+        if let Some(area) = &victim.threat().area {
+            for row in gradients.chunks_mut(victim.origin().dims()[1]) {
+                let outside = row.iter_mut().enumerate().filter(|(at, _)| !area.has(*at));
+                outside.for_each(|(_, slope)| *slope = 0.0);
+            }
+        }
+        Ok(Self {
+            values: floats(climb.values),
+            gradients,
+            reached: climb.reached,
+        })
+    }
+
+    /// The gradient of a row.
+    pub(super) fn gradient(&self, row: usize) -> &[f32] {
+        let width = self.gradients.len() / self.values.len();
+        &self.gradients[row * width..(row + 1) * width]
+    }
+}
+
+/// Refuses a setting that is not a finite number above 0.
+pub(super) fn above_zero(what: &'static str, value: f32) -> Result<(), AttackError> {
+    if value.is_finite() && value > 0.0 {
+        return Ok(());
+    }
+    Err(AttackError::setting(what, value, "a finite number above 0"))
+}
+
+/// Refuses a model without a second class: there is nothing to mistake the first for.
+pub(super) fn two_classes(attack: &str, spec: &ModelSpec) -> Result<(), AttackError> {
+    if spec.classes >= 2 {
+        return Ok(());
+    }
+    Err(AttackError::Unfit(format!(
+        "{attack} needs at least 2 classes, the model has {}",
+        spec.classes
+    )))
+}
