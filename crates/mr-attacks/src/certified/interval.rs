@@ -29,14 +29,20 @@ pub(super) fn reach(threat: &ThreatModel) -> f32 {
 
 impl Interval {
     /// The smallest box around a threat's ball, cut by the threat's own box, both with the 1e-6 that an
-    /// evaluation allows for rounding. The ball of L2 and L1 lies
+    /// evaluation allows for rounding; outside the threat's area, if it has one, nothing else. The ball of L2 and L1 lies
     /// in that of Linf with the same radius.
     pub fn around(threat: &ThreatModel, input: &Tensor<4>) -> Self {
         let [low, high] = [threat.bounds[0] - TOLERANCE, threat.bounds[1] + TOLERANCE];
+        let edge = |reach: f32, still: f32| {
+            let shape = input.dims();
+            let flat: Tensor<2> = input.clone().flatten(1, 3);
+            let edge = threat.confined(flat.clone() + reach, flat + still);
+            edge.reshape(shape).clamp(low, high)
+        };
         let reach = reach(threat);
         Self {
-            lower: (input.clone() - reach).clamp(low, high),
-            upper: (input.clone() + reach).clamp(low, high),
+            lower: edge(-reach, -TOLERANCE),
+            upper: edge(reach, TOLERANCE),
         }
     }
 

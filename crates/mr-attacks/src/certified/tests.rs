@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::*;
-use crate::{Attack, EvaluationConfig, Fgsm, Goal, Pgd, evaluate};
+use crate::{Apgd, Area, Attack, EvaluationConfig, Fgsm, Goal, Pgd, evaluate};
 
 /// Examples of a shape, with the classes that the network gives them, so that all are right.
 fn examples(network: &Network, shape: [usize; 3], count: usize, seed: u64) -> Dataset {
@@ -131,6 +131,33 @@ fn a_linear_network_is_certified_exactly() {
     assert!(!found.examples[0].certified && found.clean_mask() == [false]);
 }
 
+#[test]
+fn pixels_outside_an_area_stay() {
+    // Only x_1 moves: z_0 - z_1 of the 2-2-2 net is 1 + ReLU(-.1 + d) - ReLU(.1 + d), d in -+ .05.
+    let network = two_two_two();
+    let mlp = Mlp {
+        input: [1, 1, 2],
+        hidden: vec![2],
+        classes: 2,
+        ..Mlp::default()
+    };
+    let named = network.weights().to_host();
+    let network = Network::with_weights(Architecture::Mlp(mlp), named, &Device::flex()).unwrap();
+    let data = dataset([1, 1, 2], vec![0.5, 0.4], vec![0], 2);
+    let first = Area {
+        picture: [1, 2],
+        top: 0,
+        left: 0,
+        height: 1,
+        width: 1,
+    };
+    let threat = ThreatModel::new(Norm::Linf, 0.05).within(first);
+    for certifier in [&Ibp::default() as &dyn Certifier, &Crown::default()] {
+        let found = margins(&certified(&network, &data, &threat, certifier))[0];
+        assert!((found - 0.85).abs() < 3e-5, "{found}");
+    }
+}
+
 fn small(kind: u8, seed: u64) -> (Network, [usize; 3]) {
     let shape = [2, 4, 5];
     let normalization = Some(mr_models::Normalization {
@@ -177,7 +204,8 @@ proptest! {
         let (network, shape) = small(kind, seed);
         let data = examples(&network, shape, 12, seed);
         let pgd = Pgd { steps: 20, restarts: 3, objective: "margin".into(), ..Pgd::default() };
-        let attacks: [&dyn Attack; 2] = [&Fgsm::default(), &pgd];
+        let apgd = Apgd { steps: 20, targets: 2, ..Apgd::default() };
+        let attacks: [&dyn Attack; 3] = [&Fgsm::default(), &pgd, &apgd];
         for (norm, largest) in [(Norm::Linf, 0.05), (Norm::L2, 0.3), (Norm::L1, 0.8)] {
             let threat = ThreatModel::new(norm, scale * scale * largest);
             let config = EvaluationConfig::default();

@@ -162,7 +162,7 @@ impl ThreatModel {
     }
 
     /// `points` where they may differ, and `others` elsewhere; each `[batch, coordinate]`.
-    fn confined(&self, points: Tensor<2>, others: Tensor<2>) -> Tensor<2> {
+    pub(crate) fn confined(&self, points: Tensor<2>, others: Tensor<2>) -> Tensor<2> {
         let Some(area) = &self.area else {
             return points;
         };
