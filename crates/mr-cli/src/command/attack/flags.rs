@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use mr_attacks::AttackConfig;
 use toml::{Table, Value};
 
 use crate::settings::{Common, DataFlags, Layers, RunFlags};
@@ -17,6 +18,8 @@ use crate::subject::ModelFlags;
 #[command(after_help = "Examples:
   mr attack --model runs/half --epsilon 0.1
   mr attack --model runs/half --data mnist --limit 1000 --attack pgd --steps 40 --epsilon 0.3 --json
+  mr attack --model runs/half --attack autoattack --epsilon 0.1 --out runs/half-autoattack
+  mr attack --model runs/half --attack fmn --norm l2 --epsilon inf --epsilons 0.5,1,1.5
   mr attack --model runs/half --norm l2 --epsilons 0.5,1,2 --steps 20 --restarts 5
   mr attack --model runs/half --place conv2.hook_out --norm l2 --epsilon 3
   mr attack --model runs/half --epsilon 0.1 --target next --save adversarial.safetensors
@@ -37,6 +40,16 @@ pub(crate) struct Arguments {
     /// Add what became of each example to the result
     #[arg(long, help_heading = "Output")]
     pub(super) per_example: bool,
+    /// Keep what is finished in this folder, and go on from what lies there [default: DIR/states of
+    /// --out, removed at the end]
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(super) state: Option<PathBuf>,
+    /// Write the result as RobustBench's model information
+    #[arg(long, value_name = "FILE.json", help_heading = "Output")]
+    pub(super) robustbench: Option<PathBuf>,
+    /// Attack this network instead, and try what was found on --model
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Attack")]
+    pub(super) transfer_from: Option<PathBuf>,
     /// Write the adversarial examples into this file of safetensors: adversarial, clean, index, label
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(super) save: Option<PathBuf>,
@@ -45,10 +58,10 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Threat")]
 struct ThreatFlags {
-    /// Norm of the perturbation: linf, l2, l1 [default: linf]
+    /// Norm of the perturbation: linf, l2, l1, l0 [default: linf]
     #[arg(long, value_name = "NORM")]
     norm: Option<String>,
-    /// Largest perturbation, in pixel units of [0, 1]
+    /// Largest perturbation, in pixel units of [0, 1]; inf for attacks that look for the smallest
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     epsilon: Option<f64>,
     /// A security curve: robust accuracy at each of these
@@ -70,9 +83,23 @@ struct ThreatFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Attack")]
 struct AttackFlags {
-    /// How to search: pgd, fgsm [default: pgd]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', help = attack_help())]
+    attack: Vec<String>,
+    /// Which autoattack: standard, plus, rand [default: standard]
     #[arg(long, value_name = "NAME")]
-    attack: Option<String>,
+    version: Option<String>,
+    /// Random draws and reviews as in the reference implementations: decisions depend on the batch
+    #[arg(long)]
+    compat: bool,
+    /// Likeliest wrong classes to run towards, one after the other
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    targets: Option<i64>,
+    /// Queries of a search without gradients
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    queries: Option<i64>,
+    /// Passes of a random model that gradients are averaged over
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    eot: Option<i64>,
     /// Gradient steps
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     steps: Option<i64>,
@@ -91,6 +118,15 @@ struct AttackFlags {
     /// What to climb: cross-entropy, margin, dlr, kl, squared-error [default: cross-entropy]
     #[arg(long, value_name = "NAME")]
     objective: Option<String>,
+}
+
+/// What `--attack` may name.
+fn attack_help() -> String {
+    format!(
+        "How to search [default: pgd]; several, by commas, run one after the other on what is left. \
+         One of {}",
+        AttackConfig::NAMES.join(", ")
+    )
 }
 
 impl Arguments {
@@ -114,6 +150,7 @@ impl ThreatFlags {
                 "linf" => "Linf".into(),
                 "l2" => "L2".into(),
                 "l1" => "L1".into(),
+                "l0" => "L0".into(),
                 _ => name.to_string(),
             });
         layers.flag("--norm", "threat.norm", norm)?;
@@ -140,19 +177,34 @@ impl ThreatFlags {
 
 impl AttackFlags {
     fn apply(&self, layers: &mut Layers) -> Result<()> {
-        if let Some(name) = &self.attack {
-            let several = layers
-                .get("attack")
-                .and_then(Value::as_array)
-                .is_some_and(|list| list.len() > 1);
-            if several || layers.text("attack.type") != Some(name) {
-                let mut table = Table::new();
-                table.insert("type".into(), name.clone().into());
-                layers.replace("attack", table.into(), "--attack")?;
+        let named = |name: &String| {
+            let mut table = Table::new();
+            table.insert("type".into(), name.clone().into());
+            Value::Table(table)
+        };
+        match &self.attack[..] {
+            [] => {}
+            [name] => {
+                let several = layers
+                    .get("attack")
+                    .and_then(Value::as_array)
+                    .is_some_and(|list| list.len() > 1);
+                if several || layers.text("attack.type") != Some(name) {
+                    layers.replace("attack", named(name), "--attack")?;
+                }
+            }
+            names => {
+                let list = names.iter().map(named).collect();
+                layers.replace("attack", Value::Array(list), "--attack")?;
             }
         }
         layers.beneath("attack", Value::Array(vec![Table::new().into()]));
         layers.beneath("attack.type", "pgd");
+        layers.flag("--version", "attack.version", self.version.clone())?;
+        layers.flag("--compat", "attack.compat", self.compat.then_some(true))?;
+        layers.flag("--targets", "attack.targets", self.targets)?;
+        layers.flag("--queries", "attack.queries", self.queries)?;
+        layers.flag("--eot", "attack.eot", self.eot)?;
         layers.flag("--steps", "attack.steps", self.steps)?;
         layers.flag("--step-size", "attack.step_size", self.step_size)?;
         layers.flag("--restarts", "attack.restarts", self.restarts)?;

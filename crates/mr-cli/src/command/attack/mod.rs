@@ -2,6 +2,8 @@
 
 mod flags;
 mod result;
+mod robustbench;
+mod running;
 mod samples;
 
 use std::path::Path;
@@ -9,20 +11,25 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use mr_attacks::{
-    Attack, AttackError, Evaluation, EvaluationConfig, Goal, ThreatModel, Watch, evaluate_with,
+    Attack, AttackError, Goal, ThreatModel, Transfer, flags_of_model, flags_of_result,
 };
 use mr_metrics::RecordKind;
 use mr_models::Model;
-use mr_models::data::{Dataset, load};
+use mr_models::data::load;
 use serde_json::json;
 
 use crate::console::{Console, Outcome};
+use crate::interrupt;
 use crate::output::{Output, draft};
 use crate::settings::Settings;
-use crate::subject::{Subject, json};
+use crate::subject::{self, Subject, json};
 
 pub(crate) use flags::Arguments;
 use result::Attacked;
+use running::{Run, states};
+
+/// Examples that are looked at for what should make one doubt the outcome.
+const LOOKED_AT: usize = 128;
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let mut layers = arguments.layers()?;
@@ -43,9 +50,15 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         .target
         .clone()
         .map_or(Goal::Untargeted, Goal::Targeted);
-    check(&subject, threat, &goal, &settings)?;
-    if let Some(path) = &arguments.save {
-        writable(path)?;
+    let attacks = attacks(arguments, &settings, threat, &device.device)?;
+    check(&subject, threat, &goal, &attacks, &settings)?;
+    for (flag, path) in [
+        ("--save", &arguments.save),
+        ("--robustbench", &arguments.robustbench),
+    ] {
+        if let Some(path) = path {
+            writable(flag, path)?;
+        }
     }
 
     let config = json!({
@@ -67,16 +80,33 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         .map(|out| Output::open(out, &record, overwrite))
         .transpose()?;
 
+    let state = states(arguments.state.as_ref(), &settings);
     let run = Run {
         subject: &subject,
         data: &data,
         goal: &goal,
+        attacks: &attacks,
         settings: &settings,
+        state: state.clone(),
+        device: &device.name,
         console,
     };
     let started = Instant::now();
+    let mut flags = flags_of_model(subject.model(), &data, LOOKED_AT)?;
     let keep = arguments.save.is_some() || output.is_some();
-    let attacked = run.all(threat, keep)?;
+    let attacked = match run.all(threat, keep) {
+        Err(AttackError::Stopped) if interrupt::asked() => {
+            if let Some(state) = &state {
+                console.note(format!(
+                    "stopped; what is finished lies in {}: the same command goes on from there",
+                    state.display()
+                ));
+            }
+            return Ok(Outcome::Interrupted);
+        }
+        attacked => attacked?,
+    };
+    flags.extend(flags_of_result(&attacked.main));
     let result = Attacked {
         subject: &subject,
         data: &data,
@@ -86,11 +116,15 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         device: &device.name,
         main: &attacked.main,
         curve: &attacked.curve,
+        flags: &flags,
         seconds: started.elapsed().as_secs_f64(),
     };
     result.fill(&mut record)?;
     if let Some(path) = &arguments.save {
         samples::save(path, &subject, &data, threat, &attacked.main)?;
+    }
+    if let Some(path) = &arguments.robustbench {
+        robustbench::write(path, &subject, &data, threat, &attacked.main)?;
     }
     if let Some(output) = &output {
         let file = output.path(samples::FILE);
@@ -100,6 +134,10 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
                 .insert("samples".into(), samples::FILE.into());
         }
         output.write(&record)?;
+        if arguments.state.is_none() {
+            // Nothing is left to go on with.
+            let _ = state.map(std::fs::remove_dir_all);
+        }
     }
     console.say(result.listing()?);
     if arguments.per_example {
@@ -114,101 +152,56 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// The attacks that run one after the other: the members of ensembles, from another network if they
+/// are to be transferred.
+fn attacks(
+    arguments: &Arguments,
+    settings: &Settings,
+    threat: &ThreatModel,
+    device: &burn::tensor::Device,
+) -> Result<Vec<Box<dyn Attack>>> {
+    let members = settings
+        .attack
+        .iter()
+        .flat_map(|attack| attack.members(threat.norm));
+    let Some(path) = &arguments.transfer_from else {
+        return Ok(members.map(mr_attacks::AttackConfig::boxed).collect());
+    };
+    let path = subject::locate(path)?;
+    let arch = arguments.model.arch.as_deref();
+    let source: std::sync::Arc<dyn Model> =
+        std::sync::Arc::new(subject::load(&path, arch, None, device)?.network);
+    let attacks = members.map(|attack| -> Box<dyn Attack> {
+        Box::new(Transfer {
+            source: source.clone(),
+            attack: attack.boxed().into(),
+        })
+    });
+    Ok(attacks.collect())
+}
+
 /// Finds out before anything is written or computed whether all of it fits the network.
 fn check(
     subject: &Subject,
     threat: &ThreatModel,
     goal: &Goal,
+    attacks: &[Box<dyn Attack>],
     settings: &Settings,
 ) -> Result<(), AttackError> {
-    let spec = subject.network.spec();
+    let spec = subject.model().spec();
     threat.fits(spec)?;
     for &epsilon in &settings.epsilons {
         threat.with_epsilon(epsilon as f32).fits(spec)?;
     }
     goal.fits(spec.classes)?;
-    for attack in &settings.attack {
-        attack.attack().fits(spec, threat)?;
-    }
-    Ok(())
+    attacks
+        .iter()
+        .try_for_each(|attack| attack.fits(spec, threat))
 }
 
-struct Run<'a> {
-    subject: &'a Subject,
-    data: &'a Dataset,
-    goal: &'a Goal,
-    settings: &'a Settings,
-    console: &'a Console,
-}
-
-struct All {
-    main: Evaluation,
-    /// By epsilon, in rising order.
-    curve: Vec<(f64, Evaluation)>,
-}
-
-impl Run<'_> {
-    fn all(&self, threat: &ThreatModel, keep: bool) -> Result<All, AttackError> {
-        let main = self.one(threat, keep)?;
-        let mut epsilons = self.settings.epsilons.clone();
-        epsilons.sort_by(f64::total_cmp);
-        epsilons.dedup();
-        let mut curve = Vec::new();
-        for epsilon in epsilons {
-            let there = threat.with_epsilon(epsilon as f32);
-            let found = if there == *threat {
-                Evaluation {
-                    points: None,
-                    ..main.clone()
-                }
-            } else {
-                self.one(&there, false)?
-            };
-            curve.push((epsilon, found));
-        }
-        Ok(All { main, curve })
-    }
-
-    fn one(&self, threat: &ThreatModel, keep: bool) -> Result<Evaluation, AttackError> {
-        let attacks: Vec<&dyn Attack> = self
-            .settings
-            .attack
-            .iter()
-            .map(mr_attacks::AttackConfig::attack)
-            .collect();
-        let config = EvaluationConfig {
-            keep: keep || self.settings.evaluation.keep,
-            ..self.settings.evaluation.clone()
-        };
-        let what = format!("{} {}", threat.norm, threat.epsilon);
-        let bar = self.console.bar(&what, self.data.len());
-        evaluate_with(
-            &self.subject.network,
-            self.data,
-            threat,
-            self.goal,
-            &attacks,
-            &config,
-            Watch {
-                journal: None,
-                progress: &mut |now| {
-                    bar.at(now.done, || {
-                        format!(
-                            "{} robust {:.1} %",
-                            now.attack,
-                            100.0 * now.robust as f64 / now.examples as f64
-                        )
-                    });
-                    true
-                },
-            },
-        )
-    }
-}
-
-/// Finds out before the attack whether its examples can be written.
-pub(super) fn writable(path: &Path) -> Result<()> {
-    let context = || format!("--save {}: cannot write there", path.display());
+/// Finds out before the attack whether its results can be written.
+pub(super) fn writable(flag: &str, path: &Path) -> Result<()> {
+    let context = || format!("{flag} {}: cannot write there", path.display());
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

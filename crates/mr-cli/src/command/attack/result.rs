@@ -1,12 +1,13 @@
 //! What came out of an attack, for records, programs and people.
 
 use anyhow::Result;
-use mr_attacks::{AttackConfig, Evaluation, Goal, ThreatModel};
+use mr_attacks::{Attempt, Evaluation, Flag, Goal, ThreatModel};
 use mr_metrics::stats::{median, wilson};
 use mr_metrics::{ExperimentRecord, Interval, Number, Series, Short};
 use mr_models::data::Dataset;
 use serde_json::{Value, json};
 
+use super::running::At;
 use crate::command::LEVEL;
 use crate::layout::{Listing, Percent, plural};
 use crate::settings::Settings;
@@ -21,7 +22,9 @@ pub(super) struct Attacked<'a> {
     pub(super) device: &'a str,
     pub(super) main: &'a Evaluation,
     /// By epsilon, in rising order.
-    pub(super) curve: &'a [(f64, Evaluation)],
+    pub(super) curve: &'a [At],
+    /// Reasons to doubt the outcome.
+    pub(super) flags: &'a [Flag],
     pub(super) seconds: f64,
 }
 
@@ -59,17 +62,27 @@ impl Attacked<'_> {
     fn points(&self) -> Result<Vec<(f64, Interval)>> {
         let points = self.curve.iter();
         points
-            .map(|(epsilon, found)| Ok((*epsilon, share(&found.robust_mask())?)))
+            .map(|at| Ok((at.epsilon, share(&at.robust)?)))
             .collect()
     }
 
     /// The attacks by name, `pgd+fgsm` if there are several.
     fn attacks(&self) -> String {
-        let names = self.settings.attack.iter().map(AttackConfig::attack);
-        names
-            .map(|attack| attack.name())
-            .collect::<Vec<_>>()
-            .join("+")
+        let names = self
+            .settings
+            .attack
+            .iter()
+            .map(|attack| attack.attack().name());
+        names.collect::<Vec<_>>().join("+")
+    }
+
+    /// Share of all examples that is right and unbroken after each attack.
+    fn attempts(&self) -> Result<Vec<(&Attempt, Interval)>> {
+        let count = self.main.examples.len();
+        let attempts = self.main.attempts.iter();
+        attempts
+            .map(|attempt| Ok((attempt, wilson(attempt.robust, count, LEVEL)?)))
+            .collect()
     }
 
     /// Puts the results into a record.
@@ -89,6 +102,14 @@ impl Attacked<'_> {
         let counts = self.main.counts;
         record.number("forwards", counts.forwards as f64);
         record.number("backwards", counts.backwards as f64);
+        let attempts = self.attempts()?;
+        if attempts.len() > 1 {
+            for (attempt, robust) in attempts {
+                record.number(&format!("robust_after.{}", attempt.attack), robust);
+            }
+        }
+        let flags = self.flags.iter().map(ToString::to_string);
+        record.warnings.extend(flags);
         let points = self.points()?;
         if !points.is_empty() {
             let label = format!("epsilon ({})", self.threat.norm);
@@ -148,6 +169,9 @@ impl Attacked<'_> {
             });
             object["curve"] = points.collect();
         }
+        let attempts = self.main.attempts.iter();
+        object["attempts"] = attempts.map(json).collect::<Result<_>>()?;
+        object["flags"] = json(&self.flags)?;
         if per_example {
             object["examples"] = json(&self.main.examples)?;
         }
@@ -172,6 +196,12 @@ impl Attacked<'_> {
         ));
         listing.line("clean accuracy", Percent(self.clean()?));
         listing.line("robust accuracy", Percent(self.robust()?));
+        let attempts = self.attempts()?;
+        if attempts.len() > 1 {
+            for (attempt, robust) in attempts {
+                listing.line(format!("  after {}", attempt.attack), Percent(robust));
+            }
+        }
         if let Some(success) = self.success()? {
             listing.line("success rate", Percent(success));
         }

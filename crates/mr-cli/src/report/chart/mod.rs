@@ -7,6 +7,7 @@
 mod axis;
 mod canvas;
 mod figure;
+mod file;
 mod frame;
 mod label;
 mod mark;
@@ -16,6 +17,7 @@ mod rows;
 
 pub(super) use canvas::{INKS, SERIES};
 pub(super) use figure::figure;
+pub(crate) use file::lines;
 pub(super) use number::{raised, trimmed};
 pub(super) use plan::{Chart, Intervals, Size};
 pub(crate) use rows::{Row, rows};
