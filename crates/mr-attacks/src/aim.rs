@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::attack::{Attack, ObjectiveAttack};
 use crate::error::AttackError;
-use crate::evaluate::{Counts, EvaluationConfig, Run, check_finite, fits, last, lock, sane};
+use crate::evaluate::{EvaluationConfig, Run, check_finite, fits, last, lock, sane};
+use crate::evaluation::Counts;
 use crate::goal::{Goal, Never};
 use crate::threat::ThreatModel;
 use crate::victim::Meter;

@@ -11,7 +11,7 @@ use mr_models::{
 use serde::{Deserialize, Serialize};
 
 use crate::error::AttackError;
-use crate::evaluate::Evaluation;
+use crate::evaluation::Evaluation;
 
 /// A reason to doubt what an evaluation says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::AttackError;
-use crate::evaluate::{Counts, Judged};
+use crate::evaluation::{Counts, Judged};
 use crate::table::Table;
 
 /// What a file of this kind says of itself.

@@ -27,6 +27,7 @@ mod certified;
 mod checklist;
 mod error;
 mod evaluate;
+mod evaluation;
 mod fit;
 mod flags;
 mod gain;
@@ -53,9 +54,8 @@ pub use certified::{
 };
 pub use checklist::{Checklist, ChecklistConfig, Examined, Item, Stand, Verdict, run_checklist};
 pub use error::AttackError;
-pub use evaluate::{
-    Attempt, Counts, Evaluation, EvaluationConfig, Judged, Progress, Watch, evaluate, evaluate_with,
-};
+pub use evaluate::{EvaluationConfig, Progress, Watch, evaluate, evaluate_with};
+pub use evaluation::{Attempt, Counts, Evaluation, Judged};
 pub use fit::{FitConfig, FitProgress};
 pub use flags::{Flag, flags_of_model, flags_of_result};
 pub use gain::{Attacked, Gain, GainConfig, gain};

@@ -1,6 +1,7 @@
 //! What is known of each example while an evaluation runs.
 
-use crate::evaluate::{Attempt, Counts, Found, Judged};
+use crate::evaluate::Found;
+use crate::evaluation::{Attempt, Counts, Judged};
 
 /// Examples in the order of the data, and how many attacks have been through with each.
 pub(crate) struct Table {

@@ -6,7 +6,8 @@ use mr_models::{Architecture, Mlp, Network};
 
 use super::Attack;
 use crate::error::AttackError;
-use crate::evaluate::{Evaluation, EvaluationConfig, evaluate};
+use crate::evaluate::{EvaluationConfig, evaluate};
+use crate::evaluation::Evaluation;
 use crate::goal::{Goal, Targets};
 use crate::threat::{Norm, ThreatModel};
 

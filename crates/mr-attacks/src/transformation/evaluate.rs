@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Picture, Transformation};
 use crate::error::AttackError;
-use crate::evaluate::{Counts, EvaluationConfig, Progress, check_finite, data_fits, last};
+use crate::evaluate::{EvaluationConfig, Progress, check_finite, data_fits, last};
+use crate::evaluation::Counts;
 use crate::goal::Goal;
 use crate::threat::{Norm, ThreatModel};
 use crate::victim::{Meter, Victim};

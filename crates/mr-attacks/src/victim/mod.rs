@@ -1,18 +1,29 @@
 //! What an attack sees of a model: points, values and gradients.
 
+mod averages;
+mod drawn;
+mod geometry;
+mod meter;
+mod rows;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 use mr_models::{
     Cache, Hook, Input, Labels, Model, ModelSpec, Objective, Place, Tap, Windowed, class_tensor,
     floats, integers, predictions, run_with_cache, value_and_grad_at, values_at,
 };
 
+pub use geometry::Geometry;
+pub use meter::Meter;
+pub(crate) use rows::{put, row_index, rows_where};
+
+use drawn::{Drawn, mix};
+
 use crate::error::AttackError;
-use crate::evaluate::Counts;
 use crate::goal::Goal;
 use crate::randomness::fnv1a;
 use crate::threat::ThreatModel;
@@ -56,49 +67,6 @@ pub struct Scores {
     pub values: Vec<f32>,
     /// Whether the goal is reached at each point.
     pub reached: Vec<bool>,
-}
-
-/// How the coordinates of a point lie in a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Geometry {
-    /// Channels.
-    pub channels: usize,
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-    /// Whether the channels of one pixel lie side by side, as at a site; else all pixels of one channel
-    /// do, as in an input.
-    pub interleaved: bool,
-}
-
-impl Geometry {
-    /// The coordinate of a channel of a pixel.
-    pub fn at(&self, channel: usize, row: usize, column: usize) -> usize {
-        let pixel = row * self.width + column;
-        if self.interleaved {
-            pixel * self.channels + channel
-        } else {
-            channel * self.height * self.width + pixel
-        }
-    }
-}
-
-/// Counts forward and backward passes, in examples, over all threads.
-#[derive(Debug, Default)]
-pub struct Meter {
-    pub(crate) forwards: AtomicU64,
-    pub(crate) backwards: AtomicU64,
-}
-
-impl Meter {
-    /// What was counted so far.
-    pub fn counts(&self) -> Counts {
-        Counts {
-            forwards: self.forwards.load(Ordering::Relaxed),
-            backwards: self.backwards.load(Ordering::Relaxed),
-        }
-    }
 }
 
 impl<'a> Victim<'a> {
@@ -397,77 +365,6 @@ impl<'a> Victim<'a> {
         })
     }
 
-    /// As [`climb`](Self::climb), with values and gradient averaged over so many passes of a random
-    /// model: expectation over transformation (Athalye et al. 2018, "Synthesizing robust adversarial
-    /// examples"). The goal is reached where more than half of the passes reach it. A model that is
-    /// not random gets one pass.
-    ///
-    /// # Errors
-    /// Those of [`climb`](Self::climb).
-    pub fn climb_mean(
-        &self,
-        objective: &dyn Objective,
-        point: &Tensor<2>,
-        passes: usize,
-    ) -> Result<Climb, AttackError> {
-        let mut sum = self.climb(objective, point)?;
-        let passes = self.passes_of(passes);
-        if passes == 1 {
-            return Ok(sum);
-        }
-        let mut hits = Hits::of(&sum.reached);
-        for _ in 1..passes {
-            let pass = self.climb(objective, point)?;
-            sum.values = sum.values + pass.values;
-            sum.gradient = sum.gradient + pass.gradient;
-            hits.add(&pass.reached);
-        }
-        Ok(Climb {
-            values: sum.values / passes as f32,
-            gradient: sum.gradient / passes as f32,
-            reached: hits.majority(passes),
-        })
-    }
-
-    /// As [`score`](Self::score), averaged as by [`climb_mean`](Self::climb_mean).
-    ///
-    /// # Errors
-    /// Those of [`score`](Self::score).
-    pub fn score_mean(
-        &self,
-        objective: &dyn Objective,
-        point: &Tensor<2>,
-        passes: usize,
-    ) -> Result<Scores, AttackError> {
-        let mut sum = self.score(objective, point)?;
-        let passes = self.passes_of(passes);
-        if passes == 1 {
-            return Ok(sum);
-        }
-        let mut hits = Hits::of(&sum.reached);
-        for _ in 1..passes {
-            let pass = self.score(objective, point)?;
-            for (sum, value) in sum.values.iter_mut().zip(pass.values) {
-                *sum += value;
-            }
-            hits.add(&pass.reached);
-        }
-        sum.values.iter_mut().for_each(|sum| *sum /= passes as f32);
-        Ok(Scores {
-            values: sum.values,
-            reached: hits.majority(passes),
-        })
-    }
-
-    /// The passes that an average takes.
-    fn passes_of(&self, passes: usize) -> usize {
-        if self.model.is_random() {
-            passes.max(1)
-        } else {
-            1
-        }
-    }
-
     /// Whether these logits reach the goal, by example.
     pub fn reached(&self, logits: &Tensor<3>) -> Vec<bool> {
         let [batch, positions, classes] = logits.dims();
@@ -545,71 +442,9 @@ impl<'a> Victim<'a> {
     }
 }
 
-/// How many passes reached the goal, by example.
-struct Hits(Vec<usize>);
-
-impl Hits {
-    fn of(reached: &[bool]) -> Self {
-        Self(
-            reached
-                .iter()
-                .map(|&reached| usize::from(reached))
-                .collect(),
-        )
-    }
-
-    fn add(&mut self, reached: &[bool]) {
-        for (hits, &reached) in self.0.iter_mut().zip(reached) {
-            *hits += usize::from(reached);
-        }
-    }
-
-    fn majority(&self, passes: usize) -> Vec<bool> {
-        self.0.iter().map(|&hits| 2 * hits > passes).collect()
-    }
-}
-
-/// A 64-bit finaliser (Steele, Lea & Flood 2014, `SplitMix`): near keys give unrelated ones.
-fn mix(key: u64) -> u64 {
-    let key = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let key = (key ^ (key >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let key = (key ^ (key >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    key ^ (key >> 31)
-}
-
-/// A model whose next pass draws by these keys.
-struct Drawn<'a> {
-    model: &'a dyn Model,
-    keys: Vec<u64>,
-}
-
-impl Model for Drawn<'_> {
-    fn spec(&self) -> &ModelSpec {
-        self.model.spec()
-    }
-
-    fn device(&self) -> Device {
-        self.model.device()
-    }
-
-    fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
-        if self.keys.is_empty() {
-            self.model.run(input, hook)
-        } else {
-            self.model.run_drawn(input, &self.keys, hook)
-        }
-    }
-}
-
 fn classes_of(classes: &Tensor<2, Int>) -> Vec<usize> {
     let values = integers(classes.clone());
     values.into_iter().map(|class| class as usize).collect()
-}
-
-/// Rows as an index on the device of `like`.
-pub(crate) fn row_index(rows: &[usize], like: &Tensor<2>) -> Tensor<1, Int> {
-    let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-    Tensor::from_data(rows.as_slice(), &like.device())
 }
 
 /// Adds a perturbation at its site.
@@ -626,19 +461,4 @@ impl Hook for Adding<'_> {
             None => activation,
         }
     }
-}
-
-/// The rows where a mask has this value.
-pub(crate) fn rows_where(mask: &[bool], wanted: bool) -> Vec<usize> {
-    (0..mask.len()).filter(|&row| mask[row] == wanted).collect()
-}
-
-/// `into` with these rows replaced.
-pub(crate) fn put(into: &Tensor<2>, rows: &[usize], points: &Tensor<2>) -> Tensor<2> {
-    let [count, width] = into.dims();
-    let mut values = floats(into.clone());
-    for (&row, point) in rows.iter().zip(floats(points.clone()).chunks(width)) {
-        values[row * width..(row + 1) * width].copy_from_slice(point);
-    }
-    Tensor::from_data(TensorData::new(values, [count, width]), &into.device())
 }
