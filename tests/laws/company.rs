@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use burn::tensor::Device;
 use mr_attacks::{
     Apgd, Attack, Corruption, CorruptionKind, Evaluation, EvaluationConfig, Fab, Fgsm, Goal,
-    HopSkipJump, Norm, Pgd, Search, SpatialFamily, Targets, ThreatModel, Transformation,
+    HopSkipJump, Norm, Pgd, Search, SpatialFamily, Square, Targets, ThreatModel, Transformation,
     Transformed, evaluate, evaluate_transformations,
 };
 use mr_models::data::{DataConfig, Dataset, Split, load};
@@ -240,6 +240,27 @@ fn auto_pgd_on_an_mlp() {
             };
             attacked.agree(&data, &format!("{norm} {}", attack.name()));
         }
+    }
+}
+
+/// Square, which asks the net about windows alone, in every norm that it knows.
+#[test]
+fn square_on_a_convnet() {
+    let data = clothes(110);
+    let net = learned(convnet());
+    let square = Square {
+        queries: 12,
+        restarts: 2,
+        ..Square::default()
+    };
+    for (norm, epsilon) in [(Norm::Linf, 0.05), (Norm::L2, 1.5), (Norm::L1, 15.0)] {
+        let attacked = Attacked {
+            net: &net,
+            threat: ThreatModel::new(norm, epsilon),
+            goal: Goal::Untargeted,
+            attack: &square,
+        };
+        attacked.agree(&data, &format!("{norm} square"));
     }
 }
 

@@ -46,7 +46,7 @@ mod workers;
 pub use aim::{Aim, Aims, aim};
 pub use attack::{
     Aimed, Apgd, Attack, AttackConfig, Direction, Fab, Fgsm, Fixed, HopSkipJump, LaidPatch,
-    ObjectiveAttack, Pgd, Schedule, Transfer,
+    ObjectiveAttack, Pgd, Schedule, Square, Transfer,
 };
 pub use certified::{
     Certificate, Certificates, Certifier, CertifierConfig, CertifyProgress, Crown, Ibp, Interval,

@@ -13,6 +13,7 @@ mod linear;
 mod nearest;
 mod pgd;
 mod planes;
+mod square;
 mod transfer;
 
 use burn::tensor::Tensor;
@@ -28,6 +29,7 @@ pub(crate) use fixed::coordinates;
 pub use hop_skip_jump::HopSkipJump;
 pub use laid_patch::LaidPatch;
 pub use pgd::{Direction, Pgd, Schedule};
+pub use square::Square;
 pub use transfer::Transfer;
 
 use crate::error::AttackError;
@@ -139,6 +141,8 @@ attacks! {
     "apgd" => Apgd: ObjectiveAttack,
     /// Fast adaptive boundary attack.
     "fab" => Fab: ObjectiveAttack,
+    /// Random search with squares.
+    "square" => Square: ObjectiveAttack,
 }
 
 /// Refuses a count of 0.

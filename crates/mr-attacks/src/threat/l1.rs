@@ -37,7 +37,13 @@ impl Pull {
     }
 }
 
-fn project_row(origin: &[f32], point: &mut [f32], epsilon: f64, bounds: Option<[f32; 2]>) {
+/// As [`project`], of one point.
+pub(crate) fn project_row(
+    origin: &[f32],
+    point: &mut [f32],
+    epsilon: f64,
+    bounds: Option<[f32; 2]>,
+) {
     let pulls: Vec<Pull> = point
         .iter()
         .zip(origin)

@@ -12,6 +12,7 @@ use rand_distr::{Distribution, Exp1, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 pub use area::Area;
+pub(crate) use l1::project_row as project_l1;
 
 use crate::error::AttackError;
 use crate::randomness::{Draw, rows, uniform};
@@ -173,7 +174,7 @@ impl ThreatModel {
         points.mask_where(outside.expand([batch, width]), others)
     }
 
-    fn in_box(&self) -> Option<[f32; 2]> {
+    pub(crate) fn in_box(&self) -> Option<[f32; 2]> {
         (self.place == Place::Input).then_some(self.bounds)
     }
 

@@ -7,7 +7,7 @@ use super::Apgd;
 use super::pace::{Pace, Sparsity, checkpoints, sparse_checkpoints};
 use crate::attack::field::Field;
 use crate::error::AttackError;
-use crate::threat::Norm;
+use crate::threat::{Norm, ThreatModel};
 use crate::victim::{Climb, Victim, row_index};
 
 /// Weight of a step against the step before.
@@ -189,7 +189,7 @@ impl State {
         let lengths: Vec<f32> = self.paces.iter().map(|pace| pace.length).collect();
         let lengths = column(&lengths, point);
         if threat.norm == Norm::L1 {
-            let direction = self.steepest_coordinates();
+            let direction = self.steepest_coordinates(threat);
             return threat.project(origin, point.clone() + direction * lengths);
         }
         let direction = threat.steepest(point, self.gradient.clone());
@@ -203,9 +203,10 @@ impl State {
     }
 
     /// The signs of each example's steepest coordinates, divided by how many they are.
-    fn steepest_coordinates(&self) -> Tensor<2> {
+    fn steepest_coordinates(&self, threat: &ThreatModel) -> Tensor<2> {
         let [count, width] = self.gradient.dims();
-        let mut directions = floats(self.gradient.clone());
+        let free = threat.confined(self.gradient.clone(), self.gradient.zeros_like());
+        let mut directions = floats(free);
         let mut sizes = vec![0.0; width];
         for (row, sparsity) in directions.chunks_mut(width).zip(&self.sparsities) {
             for (size, value) in sizes.iter_mut().zip(row.iter()) {
