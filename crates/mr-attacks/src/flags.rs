@@ -6,10 +6,11 @@ use std::fmt;
 use mr_models::data::Dataset;
 use mr_models::objective::{CrossEntropy, Dlr};
 use mr_models::{
-    Idle, Input, Labels, Model, Objective, Place, floats, predictions, value_and_grad,
+    Idle, Input, Labels, Model, ModelSpec, Objective, Place, floats, predictions, value_and_grad,
 };
 use serde::{Deserialize, Serialize};
 
+use crate::attack::AttackConfig;
 use crate::error::AttackError;
 use crate::evaluation::Evaluation;
 
@@ -116,7 +117,11 @@ pub fn flags_of_model(
     if first.rows().all(is_distribution) {
         flags.push(Flag::Probabilities);
     }
-    let zero = zero_gradients(model, &input, &labels)?;
+    let right = rows.iter().zip(&first.predicted);
+    let right: Vec<bool> = right
+        .map(|(&row, predicted)| predicted.last() == Some(&data.labels()[row]))
+        .collect();
+    let zero = zero_gradients(model, &input, &labels, &right)?;
     if zero > 0 {
         flags.push(Flag::ZeroGradients {
             zero,
@@ -124,6 +129,26 @@ pub fn flags_of_model(
         });
     }
     Ok(flags)
+}
+
+/// Which of these attacks climb another objective than they were asked to, for want of classes.
+pub fn flags_of_attacks(spec: &ModelSpec, attacks: &[AttackConfig]) -> Vec<Flag> {
+    let mut flags = Vec::new();
+    for attack in attacks {
+        let AttackConfig::Apgd(apgd) = attack else {
+            continue;
+        };
+        if apgd.asks_for_dlr() && apgd.objective_on(spec) != "dlr" {
+            let flag = Flag::FewClasses {
+                classes: spec.classes,
+                needed: if apgd.targets > 0 { 4 } else { 3 },
+            };
+            if !flags.contains(&flag) {
+                flags.push(flag);
+            }
+        }
+    }
+    flags
 }
 
 /// Whether the search without gradients found what the attacks by gradient missed.
@@ -195,8 +220,14 @@ fn is_distribution(row: &[f32]) -> bool {
     row.iter().all(inside) && (row.iter().sum::<f32>() - 1.0).abs() < PROBABILITY
 }
 
-/// Examples whose gradient at the input is 0, of the objective that attacks climb.
-fn zero_gradients(model: &dyn Model, input: &Input, labels: &Labels) -> Result<usize, AttackError> {
+/// Examples that are right and whose gradient at the input is 0, of the objective that attacks climb;
+/// where the truth has the third largest logit, the ratio is flat by its definition.
+fn zero_gradients(
+    model: &dyn Model,
+    input: &Input,
+    labels: &Labels,
+    right: &[bool],
+) -> Result<usize, AttackError> {
     let objective: &dyn Objective = if model.spec().classes < 3 {
         &CrossEntropy
     } else {
@@ -207,6 +238,87 @@ fn zero_gradients(model: &dyn Model, input: &Input, labels: &Labels) -> Result<u
     let width = gradient.len() / input.batch();
     Ok(gradient
         .chunks(width)
-        .filter(|row| row.iter().all(|&v| v == 0.0))
+        .zip(right)
+        .filter(|(row, right)| **right && row.iter().all(|&v| v == 0.0))
         .count())
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use mr_models::data::{DataConfig, Split, load};
+    use mr_models::{Architecture, Mlp, Network};
+
+    use super::*;
+    use crate::attack::Apgd;
+    use crate::evaluation::{Attempt, Counts};
+
+    fn net(classes: usize) -> Network {
+        let mlp = Mlp {
+            hidden: vec![8],
+            classes,
+            ..Mlp::default()
+        };
+        Network::init(Architecture::Mlp(mlp), 0, &Device::flex()).unwrap()
+    }
+
+    #[test]
+    fn an_honest_model_raises_no_flag() {
+        let data = load(&DataConfig::default(), Split::Test).unwrap();
+        assert_eq!(flags_of_model(&net(10), &data, 40).unwrap(), []);
+    }
+
+    #[test]
+    fn what_softmax_gives_is_told_from_logits() {
+        assert!(is_distribution(&[0.2, 0.8, 0.0]));
+        assert!(!is_distribution(&[0.2, 0.9, 0.0]));
+        assert!(!is_distribution(&[-0.2, 1.2, 0.0]));
+    }
+
+    #[test]
+    fn dlr_for_want_of_classes_is_told_once() {
+        let attacks = [
+            AttackConfig::Apgd(Apgd::default()),
+            AttackConfig::Apgd(Apgd::targeted()),
+            AttackConfig::Apgd(Apgd::targeted()),
+        ];
+        let flag = Flag::FewClasses {
+            classes: 3,
+            needed: 4,
+        };
+        assert_eq!(flags_of_attacks(net(3).spec(), &attacks), [flag]);
+        assert_eq!(flags_of_attacks(net(4).spec(), &attacks), []);
+    }
+
+    #[test]
+    fn square_after_the_others_may_gain_a_little() {
+        let attempt = |attack: &str, robust| Attempt {
+            attack: attack.into(),
+            attacked: 0,
+            broken: 0,
+            robust,
+        };
+        let found = |after: usize| {
+            let one = crate::Judged {
+                index: 0,
+                label: 0,
+                clean: 0,
+                adversarial: 0,
+                success: false,
+                distance: None,
+                attack: None,
+            };
+            Evaluation {
+                examples: vec![one; 1000],
+                attempts: vec![attempt("apgd-ce", 500), attempt("square", after)],
+                counts: Counts::default(),
+                points: None,
+            }
+        };
+        assert_eq!(flags_of_result(&found(498)), []);
+        assert_eq!(
+            flags_of_result(&found(497)),
+            [Flag::SquareGains { gain: 0.003 }]
+        );
+    }
 }

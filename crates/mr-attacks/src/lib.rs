@@ -45,8 +45,8 @@ mod workers;
 
 pub use aim::{Aim, Aims, aim};
 pub use attack::{
-    Aimed, Apgd, Attack, AttackConfig, Direction, Fab, Fgsm, Fixed, HopSkipJump, LaidPatch,
-    ObjectiveAttack, Pgd, Schedule, Square, Transfer,
+    Aimed, Apgd, Attack, AttackConfig, AutoAttack, Direction, Fab, Fgsm, Fixed, HopSkipJump,
+    LaidPatch, ObjectiveAttack, Pgd, Schedule, Square, Transfer, Version,
 };
 pub use certified::{
     Certificate, Certificates, Certifier, CertifierConfig, CertifyProgress, Crown, Ibp, Interval,
@@ -57,7 +57,7 @@ pub use error::AttackError;
 pub use evaluate::{EvaluationConfig, Progress, Watch, evaluate, evaluate_with};
 pub use evaluation::{Attempt, Counts, Evaluation, Judged};
 pub use fit::{FitConfig, FitProgress};
-pub use flags::{Flag, flags_of_model, flags_of_result};
+pub use flags::{Flag, flags_of_attacks, flags_of_model, flags_of_result};
 pub use gain::{Attacked, Gain, GainConfig, gain};
 pub use goal::{Criterion, Goal, Never, Targets};
 pub use journal::Journal;

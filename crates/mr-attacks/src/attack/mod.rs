@@ -2,6 +2,7 @@
 
 mod aimed;
 mod apgd;
+mod autoattack;
 mod fab;
 mod fgsm;
 mod field;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use aimed::Aimed;
 pub use apgd::Apgd;
+pub use autoattack::{AutoAttack, Version};
 pub use fab::Fab;
 pub use fgsm::Fgsm;
 pub use fixed::Fixed;
@@ -131,6 +133,8 @@ macro_rules! attacks {
 }
 
 attacks! {
+    /// An ensemble that needs no tuning.
+    "autoattack" => AutoAttack,
     /// Fast gradient sign method.
     "fgsm" => Fgsm: ObjectiveAttack,
     /// Along the boundary, by decisions alone.
@@ -156,8 +160,10 @@ pub(crate) fn at_least_one(what: &'static str, count: usize) -> Result<(), Attac
 impl AttackConfig {
     /// The attacks that it stands for: an ensemble's members in their order, else itself.
     pub fn members(&self, norm: crate::threat::Norm) -> Vec<Self> {
-        let _ = norm;
-        vec![self.clone()]
+        match self {
+            Self::AutoAttack(ensemble) => ensemble.members(norm),
+            attack => vec![attack.clone()],
+        }
     }
 }
 

@@ -106,6 +106,11 @@ impl Apgd {
         }
     }
 
+    /// Whether it was asked to climb the difference of logits ratio.
+    pub(crate) fn asks_for_dlr(&self) -> bool {
+        self.asked() == "dlr"
+    }
+
     /// The name of the objective that it climbs on such a model: the one that was asked for, or
     /// cross-entropy where that is DLR and the model has too few classes for it, below 3, or below 4
     /// with `targets`. A caller may want to warn.

@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use mr_attacks::{
-    Attack, AttackError, Goal, ThreatModel, Transfer, flags_of_model, flags_of_result,
+    Attack, AttackConfig, AttackError, Goal, ThreatModel, Transfer, flags_of_attacks,
+    flags_of_model, flags_of_result,
 };
 use mr_metrics::RecordKind;
 use mr_models::Model;
@@ -106,6 +107,12 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         }
         attacked => attacked?,
     };
+    let members: Vec<AttackConfig> = settings
+        .attack
+        .iter()
+        .flat_map(|attack| attack.members(threat.norm))
+        .collect();
+    flags.extend(flags_of_attacks(subject.model().spec(), &members));
     flags.extend(flags_of_result(&attacked.main));
     let result = Attacked {
         subject: &subject,
