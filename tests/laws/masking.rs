@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use mr_attacks::{
-    Checklist, ChecklistConfig, EvaluationConfig, Examined, Goal, Norm, Pgd, ThreatModel, Verdict,
-    evaluate, run_checklist,
+    Attack, Checklist, ChecklistConfig, EvaluationConfig, Examined, Goal, Norm, Pgd, ThreatModel,
+    Verdict, evaluate, run_checklist,
 };
 use mr_models::data::{DataConfig, Dataset, Split, load};
 use mr_models::{
@@ -220,4 +220,36 @@ fn bpda_breaks_what_a_step_hides() {
     let [_, masked] = with(Defence::new(Stage::Input, Shattered));
     let [_, broken] = with(Defence::new(Stage::Input, Bpda::new(wave)));
     assert!(masked - broken >= 0.18, "{broken} of {masked} are left");
+}
+
+/// Before noise, a step along the gradient of one draw does less than one along the mean over draws
+/// (expectation over transformation). Many steps average over draws of their own.
+#[test]
+fn averages_over_draws_see_through_noise() {
+    let net = learned(convnet(), false);
+    let data = clothes(Split::Test, 100);
+    let threat = ThreatModel::new(Norm::Linf, EPSILON);
+    let noisy = defended(&net, &["noise=0.2"]);
+    let robust = |eot: usize| {
+        let attack = Pgd {
+            eot,
+            steps: 1,
+            step_size: Some(EPSILON),
+            random_start: false,
+            ..Pgd::default()
+        };
+        // An evaluation judges by one draw of the noise: the mean over several.
+        let each = (0..5).map(|seed| {
+            let config = EvaluationConfig {
+                seed,
+                ..EvaluationConfig::default()
+            };
+            let attacks: [&dyn Attack; 1] = [&attack];
+            let found = evaluate(&noisy, &data, &threat, &Goal::Untargeted, &attacks, &config);
+            found.unwrap().robust_accuracy()
+        });
+        each.sum::<f64>() / 5.0
+    };
+    let (single, mean) = (robust(1), robust(20));
+    assert!(single - mean > 0.02, "{single} before, {mean} after");
 }

@@ -66,10 +66,12 @@ pub(super) fn check(bench: &mut Bench<'_>, item: Item) -> Result<Item, AttackErr
         .count("predictions_that_flip", flips)
         .with("median_cosine_of_gradients", cosine);
     let (verdict, sentence) = if apart <= ROUNDING {
-        (
-            Verdict::Pass,
-            format!("{PASSES} passes agree to {apart:.0e}"),
-        )
+        let agree = if apart == 0.0 {
+            "to the bit".to_string()
+        } else {
+            format!("to {apart:.0e} of their length")
+        };
+        (Verdict::Pass, format!("{PASSES} passes agree {agree}"))
     } else {
         let masked = flips > 0 || cosine < COSINE;
         let verdict = if masked {

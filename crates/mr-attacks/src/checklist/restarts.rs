@@ -6,9 +6,10 @@ use crate::attack::Pgd;
 use crate::error::AttackError;
 
 /// Share of examples that further restarts may break. Where gradients lead somewhere, all starts lead
-/// to about the same loss (Madry et al. 2018, figure 3); where they do not, each start is another
-/// random point.
-const GAIN: [f64; 2] = [0.03, 0.1];
+/// to about the same loss (Madry et al. 2018, figure 3), and what they break more are the few examples
+/// on the brink: up to 4 % on the plain networks that were looked at. Where gradients lead nowhere,
+/// each start is another random point.
+const GAIN: [f64; 2] = [0.05, 0.15];
 
 /// The first start is that of the attack without more.
 pub(super) fn check(bench: &mut Bench<'_>, item: Item) -> Result<Item, AttackError> {
