@@ -6,7 +6,9 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use clap::Args;
 use mr_models::data::{DataCache, Dataset};
-use mr_models::{Architecture, InputKind, Model, ModelError, ModelSpec, Network, Saved};
+use mr_models::{
+    Architecture, DefenceConfig, Defended, InputKind, Model, ModelError, ModelSpec, Network, Saved,
+};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -27,12 +29,40 @@ pub(crate) struct ModelFlags {
     /// What bare PyTorch-named weights are the weights of; see `mr models`
     #[arg(long, value_name = "NAME")]
     pub(crate) arch: Option<String>,
+    /// Put a defence before, in or behind the network; may be repeated: quantize=LEVELS, bits=N,
+    /// noise=SIGMA, temperature=SCALE, softmax, round-logits=DECIMALS; with more settings as
+    /// quantize=4,site=conv1.hook_out,backward=identity
+    #[arg(long, value_name = "NAME=N")]
+    pub(crate) defence: Vec<String>,
+}
+
+impl ModelFlags {
+    /// The defences of the flags, or else of the settings, which take them over.
+    fn defences(&self, layers: &mut Layers) -> Result<Vec<DefenceConfig>> {
+        if !self.defence.is_empty() {
+            let mut list = Vec::with_capacity(self.defence.len());
+            for text in &self.defence {
+                let config: DefenceConfig = text.parse().context("--defence")?;
+                list.push(toml::Value::try_from(config).context("--defence")?);
+            }
+            layers.put("defence", toml::Value::Array(list), "--defence")?;
+        }
+        match layers.get("defence") {
+            Some(_) => layers.section("defence"),
+            None => Ok(Vec::new()),
+        }
+    }
 }
 
 /// A network with its story.
 #[derive(Debug)]
 pub(crate) struct Subject {
+    /// The network without its defences.
     pub(crate) network: Network,
+    /// The network behind its defences, where it has any.
+    defended: Option<Defended<Network>>,
+    /// The settings of its defences.
+    pub(crate) defences: Vec<DefenceConfig>,
     /// What a record says under `config.trained`: name, seed, model, data, train, as far as known.
     pub(crate) trained: Map<String, Value>,
     /// The path as it was given.
@@ -52,6 +82,12 @@ impl Subject {
         let saved = load(&path, flags.arch.as_deref(), table.as_ref(), &device.device)?;
         let mut trained = saved.about;
         trained.insert("model".into(), json(saved.network.architecture())?);
+        let defences = flags.defences(layers)?;
+        let mut defended = None;
+        if !defences.is_empty() {
+            trained.insert("defence".into(), json(&defences)?);
+            defended = Some(Defended::by_config(saved.network.clone(), &defences)?);
+        }
         beneath(&trained, layers);
         let parameters = saved.network.weights().parameters();
         tracing::info!(
@@ -62,15 +98,12 @@ impl Subject {
         tracing::debug!("trained as {trained:?}");
         let subject = Self {
             network: saved.network,
+            defended,
+            defences,
             trained,
             path: flags.model.display().to_string(),
         };
         Ok((subject, device))
-    }
-
-    /// What commands run: the network with whatever stands around it.
-    pub(crate) fn model(&self) -> &dyn Model {
-        &self.network
     }
 
     /// A number that other weights would not have.
@@ -87,6 +120,32 @@ impl Subject {
             }
         }
         format!("{hash:016x}")
+    }
+
+    /// What is looked at: the network behind its defences.
+    pub(crate) fn model(&self) -> &dyn Model {
+        match &self.defended {
+            Some(defended) => defended,
+            // Not a defended network without defences: it would have no shortcuts.
+            None => &self.network,
+        }
+    }
+
+    /// The path, and what is put before it.
+    pub(crate) fn title(&self) -> String {
+        let defences: Vec<String> = self.defences.iter().map(ToString::to_string).collect();
+        if defences.is_empty() {
+            return self.path.clone();
+        }
+        format!("{} with {}", self.path, defences.join(" and "))
+    }
+
+    /// Refuses a defended network, for what looks at the network alone.
+    pub(crate) fn undefended(&self, what: &str) -> Result<()> {
+        if self.defences.is_empty() {
+            return Ok(());
+        }
+        bail!("{what} looks at the network alone: leave --defence and the [defence] table out")
     }
 
     /// Whether it reconstructs its input instead of classifying it.

@@ -110,6 +110,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let (Some(threat), Some(method)) = (&settings.threat, &settings.certify) else {
         bail!("no threat: give --epsilon (and --norm), or a [threat] table");
     };
+    subject.undefended("a certificate")?;
     let certifier = method.certifier();
     if subject.is_autoencoder() {
         bail!("{}: an autoencoder classifies nothing", subject.path);

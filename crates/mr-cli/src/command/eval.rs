@@ -10,7 +10,7 @@ use mr_metrics::stats::wilson;
 use mr_metrics::{RecordKind, Series, Short, Table};
 use mr_models::data::{Dataset, load};
 use mr_models::objective::{CrossEntropy, SquaredError};
-use mr_models::{Cache, Model, Objective, floats, predictions};
+use mr_models::{Cache, Idle, Objective, floats, predictions};
 use serde_json::{Value, json};
 
 use super::LEVEL;
@@ -25,7 +25,8 @@ use crate::subject::{ModelFlags, Subject, json};
 #[command(after_help = "Examples:
   mr eval --model runs/half
   mr eval --model lenet5/mnist_lenet5_clntrained.safetensors --arch lenet5 --data mnist
-  mr eval --model runs/half --split train --limit 1000 --json")]
+  mr eval --model runs/half --split train --limit 1000 --json
+  mr eval --model runs/half --defence noise=0.1")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     model: ModelFlags,
@@ -67,12 +68,17 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
 
     let title = format!(
         "{} on {} ({})",
-        subject.path,
+        subject.title(),
         data.name(),
         plural(data.len(), "example")
     );
     let mut listing = Listing::new(title);
-    let mut object = json!({ "n": data.len(), "seed": seed, "device": device.name });
+    let mut object = json!({
+        "n": data.len(),
+        "defence": json(&subject.defences)?,
+        "seed": seed,
+        "device": device.name,
+    });
     if subject.is_autoencoder() {
         record.number("reconstruction_error", judged.loss);
         object["reconstruction_error"] = judged.loss.into();
@@ -144,13 +150,19 @@ fn judge(
     let bar = console.bar("eval", data.len());
     let batches = data.len().div_ceil(size);
     let done = std::sync::atomic::AtomicUsize::new(0);
-    let network = &subject.network;
-    let device = network.device();
+    let model = subject.model();
+    let device = model.device();
+    let seed = settings.evaluation.seed;
     let parts = Workers::new(settings.evaluation.threads).map(batches, |batch| {
         let rows: Vec<usize> = (batch * size..data.len().min((batch + 1) * size)).collect();
         let input = data.input(&rows, &device);
         let mut labels = data.labels_of(&rows, &device);
-        let logits = network.logits(&input);
+        // What is random in a defence is drawn for each example, whatever its batch.
+        let own = rows
+            .iter()
+            .map(|&row| seed ^ (data.number(row) + 1).rotate_left(32));
+        let keys: Vec<u64> = own.collect();
+        let logits = model.run_drawn(&input, &keys, &mut Idle);
         let [count, positions, classes] = logits.dims();
         let values = floats(logits.clone());
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {

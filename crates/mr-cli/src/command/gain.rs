@@ -121,7 +121,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     };
     let bar = console.bar("gain", data.len() * (1 + attacks));
     let (gains, counts) = gain(
-        &subject.network,
+        subject.model(),
         &data,
         &settings.gain,
         attack,
@@ -141,7 +141,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let norm = settings.gain.norm;
     let title = format!(
         "{} on {} ({}), gain in {norm}",
-        subject.path,
+        subject.title(),
         data.name(),
         plural(data.len(), "example")
     );

@@ -48,6 +48,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let sites = (!arguments.site.is_empty()).then(|| arguments.site.clone());
     layers.flag("--site", "measure.sites", sites)?;
     let (subject, device) = Subject::open(&arguments.model, &mut layers)?;
+    subject.undefended("mr measure")?;
     let examples = layers.section::<MeasureConfig>("measure")?.examples;
     layers.beneath("data.limit", examples as i64);
     let settings = Settings::of(layers)?;

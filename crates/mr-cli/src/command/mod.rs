@@ -4,6 +4,7 @@ mod aim;
 mod attack;
 mod bench_attacks;
 mod certify;
+mod checklist;
 mod completions;
 mod data;
 mod devices;
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Aim(Box<aim::Arguments>),
     Gain(Box<gain::Arguments>),
     BenchAttacks(Box<bench_attacks::Arguments>),
+    Checklist(Box<checklist::Arguments>),
     Measure(Box<measure::Arguments>),
     Verify(verify::Arguments),
     Report(report::Arguments),
@@ -53,6 +55,7 @@ impl Command {
             Self::Aim(arguments) => aim::run(&arguments, console),
             Self::Gain(arguments) => gain::run(&arguments, console),
             Self::BenchAttacks(arguments) => bench_attacks::run(&arguments, console),
+            Self::Checklist(arguments) => checklist::run(&arguments, console),
             Self::Measure(arguments) => measure::run(&arguments, console),
             Self::Verify(arguments) => verify::run(arguments, console),
             Self::Report(arguments) => report::run(arguments, console),

@@ -29,7 +29,7 @@ impl Layers {
             let at = line.map_or(String::new(), |line| format!("line {line}: "));
             anyhow!("{}: {at}{}", path.display(), error.message())
         })?;
-        list_attacks(&mut table);
+        list(&mut table);
         tracing::debug!("settings from {}", path.display());
         merge(&mut self.root, table.clone());
         self.files.push((path.into(), table));
@@ -100,7 +100,7 @@ impl Layers {
     /// Replaces what is at a path by what a flag says.
     pub(crate) fn put(&mut self, path: &str, value: Value, flag: &str) -> Result<()> {
         insert(&mut self.root, path, value).with_context(|| flag.to_string())?;
-        list_attacks(&mut self.root);
+        list(&mut self.root);
         self.flags.push((path.into(), flag.into()));
         Ok(())
     }
@@ -182,10 +182,12 @@ fn at<'a>(root: &'a Table, path: &str) -> Option<&'a Value> {
     Some(at)
 }
 
-/// One attack is a list of one.
-fn list_attacks(root: &mut Table) {
-    if let Some(attack @ Value::Table(_)) = root.get_mut("attack") {
-        *attack = Value::Array(vec![attack.clone()]);
+/// One attack is a list of one, and so is one defence.
+fn list(root: &mut Table) {
+    for key in ["attack", "defence"] {
+        if let Some(one @ Value::Table(_)) = root.get_mut(key) {
+            *one = Value::Array(vec![one.clone()]);
+        }
     }
 }
 

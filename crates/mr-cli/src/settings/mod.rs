@@ -29,11 +29,18 @@
 //! [certify]                # mr_attacks::CertifierConfig
 //! type = "ibp"
 //!
+//! [defence]                # mr_models::DefenceConfig; [[defence]] for several
+//! type = "quantize"
+//! levels = 8
+//!
 //! [evaluation]             # mr_attacks::EvaluationConfig
 //! batch_size = 128
 //!
 //! [gain]                   # mr_attacks::GainConfig
 //! norm = "L2"
+//!
+//! [checklist]              # mr_attacks::ChecklistConfig
+//! queries = 400
 //!
 //! [measure]                # what `mr measure` measures
 //! saliency = true
@@ -50,10 +57,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use mr_attacks::{
-    AttackConfig, CertifierConfig, EvaluationConfig, GainConfig, Targets, ThreatModel,
+    AttackConfig, CertifierConfig, ChecklistConfig, EvaluationConfig, GainConfig, Targets,
+    ThreatModel,
 };
-use mr_models::Architecture;
 use mr_models::data::{DataConfig, Split};
+use mr_models::{Architecture, DefenceConfig};
 use mr_train::TrainConfig;
 use serde::{Deserialize, Deserializer};
 use toml::Value;
@@ -133,6 +141,9 @@ pub(crate) struct Settings {
     pub(crate) target: Option<Targets>,
     pub(crate) epsilons: Vec<f64>,
     pub(crate) attack: Vec<AttackConfig>,
+    /// Read before the rest: by `Subject::open`.
+    pub(crate) defence: Vec<DefenceConfig>,
+    pub(crate) checklist: ChecklistConfig,
     pub(crate) certify: Option<CertifierConfig>,
     pub(crate) evaluation: EvaluationConfig,
     pub(crate) measure: MeasureConfig,
@@ -150,7 +161,7 @@ impl Common {
         for assignment in &self.set {
             layers.set(assignment)?;
         }
-        for table in ["train", "evaluation", "measure"] {
+        for table in ["train", "evaluation", "measure", "checklist"] {
             layers.flag("--seed", &format!("{table}.seed"), self.seed)?;
         }
         layers.flag("--seed", "seed", self.seed)?;
@@ -183,7 +194,7 @@ impl Settings {
     /// Reads the layers; a seed of the root is that of every table without its own.
     pub(crate) fn of(mut layers: Layers) -> Result<Self> {
         if let Some(seed @ Value::Integer(_)) = layers.get("seed").cloned() {
-            for table in ["train", "evaluation", "measure"] {
+            for table in ["train", "evaluation", "measure", "checklist"] {
                 layers.beneath(&format!("{table}.seed"), seed.clone());
             }
         }

@@ -26,6 +26,8 @@ pub enum RecordKind {
     Attack,
     /// A model was certified.
     Certify,
+    /// A model's gradients were doubted.
+    Checklist,
     /// Something was measured on a model.
     Measure,
     /// An objective was driven up by an attack.
@@ -43,6 +45,7 @@ impl fmt::Display for RecordKind {
             Self::Eval => "eval",
             Self::Attack => "attack",
             Self::Certify => "certify",
+            Self::Checklist => "checklist",
             Self::Measure => "measure",
             Self::Aim => "aim",
             Self::Gain => "gain",

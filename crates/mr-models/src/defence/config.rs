@@ -1,5 +1,6 @@
 //! Defences by name.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,35 @@ impl DefenceConfig {
                 Defence::new(Stage::Logits, round)
             }
         })
+    }
+}
+
+/// As a command line writes it, without what is the default.
+impl fmt::Display for DefenceConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = |config: &Self| match serde_json::to_string(config) {
+            // Through text, so that 0.1 is not the nearest f32.
+            Ok(text) => serde_json::from_str::<Map<String, Value>>(&text).unwrap_or_default(),
+            Err(_) => Map::new(),
+        };
+        let own = table(self);
+        let plain = |value: &Value| value.as_str().map_or(value.to_string(), String::from);
+        let name = own.get("type").map(plain).unwrap_or_default();
+        f.write_str(&name)?;
+        let main = Self::KINDS.iter().find(|(kind, _)| *kind == name);
+        let main = main.and_then(|(_, key)| *key).unwrap_or_default();
+        if let Some(value) = own.get(main) {
+            write!(f, "={}", plain(value))?;
+        }
+        let default = name
+            .parse::<Self>()
+            .map_or(Map::new(), |config| table(&config));
+        for (key, value) in &own {
+            if key != main && default.get(key) != Some(value) {
+                write!(f, ",{key}={}", plain(value))?;
+            }
+        }
+        Ok(())
     }
 }
 

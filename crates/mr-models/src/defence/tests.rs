@@ -173,6 +173,17 @@ fn texts_and_tables_say_the_same() {
     for name in DefenceConfig::names() {
         assert!(parse(name).is_ok(), "{name}");
     }
+    for text in [
+        "quantize=4",
+        "quantize=4,high=2.5,site=conv1.hook_out,backward=identity",
+        "noise=0.1",
+        "temperature=1000.0",
+        "round-logits=2",
+        "softmax",
+        "softmax,backward=identity",
+    ] {
+        assert_eq!(parse(text).unwrap().to_string(), text);
+    }
 }
 
 #[test]

@@ -152,7 +152,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         ..settings.evaluation.clone()
     };
     let found = aim(
-        &subject.network,
+        subject.model(),
         &data,
         threat,
         attack,

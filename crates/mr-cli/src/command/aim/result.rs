@@ -79,7 +79,7 @@ impl Moved<'_> {
     pub(super) fn listing(&self) -> Result<Listing> {
         let mut listing = Listing::new(format!(
             "{} on {} ({}), {} {} at the {}, {} up {}",
-            self.subject.path,
+            self.subject.title(),
             self.data.name(),
             plural(self.data.len(), "example"),
             self.threat.norm,

@@ -22,6 +22,7 @@ use crate::subject::ModelFlags;
   mr attack --model runs/half --attack fmn --norm l2 --epsilon inf --epsilons 0.5,1,1.5
   mr attack --model runs/half --norm l2 --epsilons 0.5,1,2 --steps 20 --restarts 5
   mr attack --model runs/half --place conv2.hook_out --norm l2 --epsilon 3
+  mr attack --model runs/half --defence quantize=8,backward=identity --epsilon 0.1
   mr attack --model runs/half --epsilon 0.1 --target next --save adversarial.safetensors
   mr attack --config attacks.toml --model runs/half --out runs/half-attacked")]
 pub(crate) struct Arguments {

@@ -152,6 +152,7 @@ impl Attacked<'_> {
             "attacks": json(&self.settings.attack)?,
             "data": self.data.name(),
             "model": self.subject.path,
+            "defence": json(&self.subject.defences)?,
             "seed": self.settings.evaluation.seed,
             "device": self.device,
             "forwards": counts.forwards,
@@ -185,7 +186,7 @@ impl Attacked<'_> {
     pub(super) fn listing(&self) -> Result<Listing> {
         let mut listing = Listing::new(format!(
             "{} on {} ({}), {} {} at the {}, {}, {}",
-            self.subject.path,
+            self.subject.title(),
             self.data.name(),
             plural(self.data.len(), "example"),
             self.threat.norm,

@@ -123,6 +123,7 @@ impl Run<'_> {
         Ok(json!({
             "weights": self.subject.digest(),
             "model": json(self.subject.network.architecture())?,
+            "defence": json(&self.subject.defences)?,
             "data": json(&self.settings.data)?,
             "split": self.settings.split,
             "threat": json(threat)?,
