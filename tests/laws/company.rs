@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Device;
 use mr_attacks::{
-    Apgd, Attack, Corruption, CorruptionKind, Evaluation, EvaluationConfig, Fab, Fgsm, Goal,
-    HopSkipJump, Norm, Pgd, Search, SpatialFamily, Square, Targets, ThreatModel, Transformation,
-    Transformed, evaluate, evaluate_transformations,
+    Apgd, Attack, Bim, Corruption, CorruptionKind, Evaluation, EvaluationConfig, Fab, Fgsm, Goal,
+    HopSkipJump, MiFgsm, Norm, Pgd, Search, SpatialFamily, Square, Targets, ThreatModel,
+    Transformation, Transformed, evaluate, evaluate_transformations,
 };
 use mr_models::data::{DataConfig, Dataset, Split, load};
 use mr_models::{
@@ -215,9 +215,9 @@ fn attacks_agree(architecture: Architecture) {
     targeted.agree(&data, "targeted");
 }
 
-/// Auto-PGD on every objective of `AutoAttack`, in every norm that it knows.
+/// Auto-PGD on every objective of `AutoAttack`, and PGD's kin, in every norm that they know.
 #[test]
-fn auto_pgd_on_an_mlp() {
+fn climbers_on_an_mlp() {
     let data = clothes(110);
     let net = learned(mlp());
     let short = |attack| Apgd {
@@ -231,12 +231,18 @@ fn auto_pgd_on_an_mlp() {
         ..Apgd::default()
     };
     for (norm, epsilon) in [(Norm::Linf, 0.03), (Norm::L2, 0.5), (Norm::L1, 5.0)] {
-        for attack in [short(Apgd::default()), short(Apgd::dlr()), targeted.clone()] {
+        for attack in [
+            &short(Apgd::default()) as &dyn Attack,
+            &short(Apgd::dlr()),
+            &targeted,
+            &Bim::default(),
+            &MiFgsm::default(),
+        ] {
             let attacked = Attacked {
                 net: &net,
                 threat: ThreatModel::new(norm, epsilon),
                 goal: Goal::Untargeted,
-                attack: &attack,
+                attack,
             };
             attacked.agree(&data, &format!("{norm} {}", attack.name()));
         }

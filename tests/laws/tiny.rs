@@ -2,7 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mr_attacks::{
-    Attack, Direction, Fgsm, Goal, Meter, Norm, Pgd, Schedule, Targets, ThreatModel, Victim,
+    Attack, AttackConfig, Bim, Direction, Fgsm, Goal, Meter, MiFgsm, Norm, Pgd, Schedule, Targets,
+    ThreatModel, Victim,
 };
 use mr_models::{Architecture, Input, Labels, Model, Network, class_tensor, floats};
 use serde_json::Value;
@@ -106,6 +107,29 @@ fn pgd(run: &Value, steps: usize) -> Pgd {
     }
 }
 
+/// The same as BIM, or with momentum as MI-FGSM.
+fn named(run: &Value, steps: usize) -> AttackConfig {
+    let step_size = Some(run["step_size"].as_f64().unwrap() as f32);
+    let objective = run["objective"].as_str().unwrap().into();
+    let momentum = run["momentum"].as_f64().unwrap() as f32;
+    if momentum == 0.0 {
+        AttackConfig::Bim(Bim {
+            steps,
+            step_size,
+            objective,
+            stop_early: false,
+        })
+    } else {
+        AttackConfig::MiFgsm(MiFgsm {
+            steps,
+            step_size,
+            momentum,
+            objective,
+            stop_early: false,
+        })
+    }
+}
+
 /// FGSM's point, and the points and decisions of PGD of every length: of 1 step, of 2, ...
 pub(crate) fn fgsm_and_every_point_of_pgd(device: &Device, tolerance: f32) {
     let tiny = tiny("pgd_tiny.json", device);
@@ -136,6 +160,10 @@ pub(crate) fn fgsm_and_every_point_of_pgd(device: &Device, tolerance: f32) {
             };
             for steps in shortest..=steps {
                 agree(&format!("{name} after {steps}"), &pgd(run, steps), steps);
+                if run["direction"] == "steepest" && run["schedule"] == "constant" {
+                    let what = format!("{name} after {steps}, by its other name");
+                    agree(&what, named(run, steps).attack(), steps);
+                }
             }
         }
         checked += 1;

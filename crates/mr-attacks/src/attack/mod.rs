@@ -3,6 +3,7 @@
 mod aimed;
 mod apgd;
 mod autoattack;
+mod bim;
 mod fab;
 mod fgsm;
 mod field;
@@ -11,6 +12,7 @@ mod hop_skip_jump;
 mod laid_patch;
 #[cfg(test)]
 mod linear;
+mod mi_fgsm;
 mod nearest;
 mod pgd;
 mod planes;
@@ -24,12 +26,14 @@ use serde::{Deserialize, Serialize};
 pub use aimed::Aimed;
 pub use apgd::Apgd;
 pub use autoattack::{AutoAttack, Version};
+pub use bim::Bim;
 pub use fab::Fab;
 pub use fgsm::Fgsm;
 pub use fixed::Fixed;
 pub(crate) use fixed::coordinates;
 pub use hop_skip_jump::HopSkipJump;
 pub use laid_patch::LaidPatch;
+pub use mi_fgsm::MiFgsm;
 pub use pgd::{Direction, Pgd, Schedule};
 pub use square::Square;
 pub use transfer::Transfer;
@@ -137,6 +141,10 @@ attacks! {
     "autoattack" => AutoAttack,
     /// Fast gradient sign method.
     "fgsm" => Fgsm: ObjectiveAttack,
+    /// Basic iterative method.
+    "bim" => Bim: ObjectiveAttack,
+    /// The same with momentum.
+    "mi-fgsm" => MiFgsm: ObjectiveAttack,
     /// Along the boundary, by decisions alone.
     "hop-skip-jump" => HopSkipJump,
     /// Projected gradient descent.
