@@ -11,6 +11,7 @@ mod hooks;
 mod journal;
 mod masking;
 mod nets;
+mod square;
 mod threats;
 mod tiny;
 mod training;
