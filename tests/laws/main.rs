@@ -11,6 +11,7 @@ mod hooks;
 mod journal;
 mod masking;
 mod nets;
+mod odd_inputs;
 mod square;
 mod threats;
 mod tiny;
