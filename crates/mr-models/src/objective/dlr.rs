@@ -15,7 +15,7 @@ const FLOOR: f32 = 1e-12;
 /// Difference of logits ratio (Croce & Hein 2020, "Reliable evaluation of adversarial robustness",
 /// eqs. 6 and 7): `-(z_y - max_{i != y} z_i) / (z_(1) - z_(3))`, and with a target t
 /// `-(z_y - z_t) / (z_(1) - (z_(3) + z_(4)) / 2)`. Invariant to shifts and scales of the logits.
-/// Needs 3 classes, 4 with a target. Summed over positions.
+/// Needs 3 classes, and with a target 4: of 3 the third counts for the fourth too. Summed over positions.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Dlr;
 
@@ -45,7 +45,7 @@ impl Objective for Dlr {
     }
 }
 
-/// The logit of this rank, 0 for the largest: `[batch, position]`.
+/// The logit of this rank, 0 for the largest, or the smallest if there are fewer: `[batch, position]`.
 ///
 /// Ranks are found on the host: classes are few, and the gradient needs only the chosen logit.
 fn ranked(logits: &Tensor<3>, rank: usize) -> Tensor<2> {
@@ -56,7 +56,7 @@ fn ranked(logits: &Tensor<3>, rank: usize) -> Tensor<2> {
         .map(|row| {
             let mut order: Vec<usize> = (0..classes).collect();
             order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
-            order[rank]
+            order[rank.min(classes - 1)]
         })
         .collect();
     let device = logits.device().inner();
@@ -64,4 +64,22 @@ fn ranked(logits: &Tensor<3>, rank: usize) -> Tensor<2> {
         logits,
         &crate::input::class_tensor(&chosen, &device).reshape([batch, positions]),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::host::floats;
+    use crate::input::class_tensor;
+
+    #[test]
+    fn of_three_classes_the_third_counts_for_the_fourth() {
+        let device = Device::flex();
+        let logits = Tensor::<3>::from_floats([[[2.0, 1.0, 0.5]]], &device);
+        let labels = Labels::of_classes(&[0], &device).with_target(class_tensor(&[1], &device));
+        let value = floats(Dlr.value(&logits, &Cache::default(), &labels))[0];
+        assert!((value + 1.0 / 1.5).abs() < 1e-6, "{value}");
+    }
 }
