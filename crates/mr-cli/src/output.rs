@@ -10,6 +10,7 @@
 //! | eval | `data`, `split`, `evaluation`, `trained` |
 //! | attack | `data`, `split`, `threat`, `goal`, `attack` (a list), `epsilons`, `evaluation`, `trained` |
 //! | certify | `data`, `split`, `threat`, `certify`, `evaluation`, `trained` |
+//! | corrupt | `data`, `split`, `corrupt`, `evaluation`, `trained` |
 //! | aim | `data`, `split`, `objective`, `threat`, `attack`, `evaluation`, `trained` |
 //! | gain | `data`, `split`, `gain`, `attack`, `evaluation`, `trained` |
 //! | measure | `data`, `split`, `measure`, `threat`, `attack`, `epsilons`, `trained` |

@@ -449,6 +449,7 @@ fn help_is_what_it_was() {
         "train",
         "eval",
         "certify",
+        "corrupt",
         "aim",
         "gain",
         "measure",

@@ -116,7 +116,7 @@ impl SpatialFamily {
 fn spaced(what: &'static str, most: f32, count: usize) -> Result<Vec<f32>, AttackError> {
     match count {
         0 => Err(AttackError::setting(what, 0, "at least 1")),
-        1 => Ok(vec![0.0]),
+        _ if most == 0.0 || count == 1 => Ok(vec![0.0]),
         _ => Ok((0..count)
             .map(|at| most * (2.0 * at as f32 / (count - 1) as f32 - 1.0))
             .collect()),
@@ -256,6 +256,11 @@ mod tests {
         assert_eq!([degrees, down, right], [0.0; 3]);
         let names: std::collections::BTreeSet<String> = members.iter().map(Spatial::name).collect();
         assert_eq!(names.len(), 775);
+        let turns = SpatialFamily {
+            pixels: 0.0,
+            ..SpatialFamily::default()
+        };
+        assert_eq!(turns.members().unwrap().len(), 31);
     }
 
     #[test]

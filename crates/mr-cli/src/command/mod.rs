@@ -6,6 +6,7 @@ mod bench_attacks;
 mod certify;
 mod checklist;
 mod completions;
+mod corrupt;
 mod data;
 mod devices;
 mod eval;
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Eval(Box<eval::Arguments>),
     Attack(Box<attack::Arguments>),
     Certify(Box<certify::Arguments>),
+    Corrupt(Box<corrupt::Arguments>),
     Aim(Box<aim::Arguments>),
     Gain(Box<gain::Arguments>),
     BenchAttacks(Box<bench_attacks::Arguments>),
@@ -52,6 +54,7 @@ impl Command {
             Self::Eval(arguments) => eval::run(&arguments, console),
             Self::Attack(arguments) => attack::run(&arguments, console),
             Self::Certify(arguments) => certify::run(&arguments, console),
+            Self::Corrupt(arguments) => corrupt::run(&arguments, console),
             Self::Aim(arguments) => aim::run(&arguments, console),
             Self::Gain(arguments) => gain::run(&arguments, console),
             Self::BenchAttacks(arguments) => bench_attacks::run(&arguments, console),

@@ -25,6 +25,12 @@ pub(super) fn security(records: &[&ExperimentRecord], bootstrap: Bootstrap) -> V
     charts(records, RecordKind::Attack, along, Some(bootstrap))
 }
 
+/// Accuracy over the severity of corruptions.
+pub(super) fn corruptions(records: &[&ExperimentRecord], bootstrap: Bootstrap) -> Vec<Chart> {
+    let along = |series: &Series| series.x_label.starts_with("severity");
+    charts(records, RecordKind::Corrupt, along, Some(bootstrap))
+}
+
 /// Relative gain by place.
 pub(super) fn gains(records: &[&ExperimentRecord], bootstrap: Bootstrap) -> Vec<Chart> {
     let along = |series: &Series| series.x_label.starts_with("place");

@@ -33,6 +33,9 @@
 //! type = "quantize"
 //! levels = 8
 //!
+//! [corrupt]                # what `mr corrupt` tries
+//! severities = [1, 3, 5]
+//!
 //! [evaluation]             # mr_attacks::EvaluationConfig
 //! batch_size = 128
 //!
@@ -50,6 +53,7 @@
 //! drives up) are further keys of the root. One file may serve all commands: each reads the tables that it needs, all are checked.
 
 mod blame;
+mod corrupt;
 mod layers;
 
 use std::path::{Path, PathBuf};
@@ -66,6 +70,7 @@ use mr_train::TrainConfig;
 use serde::{Deserialize, Deserializer};
 use toml::Value;
 
+pub(crate) use corrupt::CorruptConfig;
 pub(crate) use layers::Layers;
 
 use crate::measure::MeasureConfig;
@@ -145,6 +150,7 @@ pub(crate) struct Settings {
     pub(crate) defence: Vec<DefenceConfig>,
     pub(crate) checklist: ChecklistConfig,
     pub(crate) certify: Option<CertifierConfig>,
+    pub(crate) corrupt: CorruptConfig,
     pub(crate) evaluation: EvaluationConfig,
     pub(crate) measure: MeasureConfig,
     pub(crate) objective: Option<String>,

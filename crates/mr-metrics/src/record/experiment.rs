@@ -28,6 +28,8 @@ pub enum RecordKind {
     Certify,
     /// A model's gradients were doubted.
     Checklist,
+    /// A model was run on corrupted and turned data.
+    Corrupt,
     /// Something was measured on a model.
     Measure,
     /// An objective was driven up by an attack.
@@ -46,6 +48,7 @@ impl fmt::Display for RecordKind {
             Self::Attack => "attack",
             Self::Certify => "certify",
             Self::Checklist => "checklist",
+            Self::Corrupt => "corrupt",
             Self::Measure => "measure",
             Self::Aim => "aim",
             Self::Gain => "gain",
