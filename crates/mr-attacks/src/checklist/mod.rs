@@ -12,9 +12,9 @@ mod curve;
 mod differences;
 mod gradients;
 mod outputs;
+mod points;
 mod randomness;
 mod restarts;
-mod search;
 mod single_step;
 mod verdict;
 mod without_gradients;
@@ -58,7 +58,7 @@ pub struct ChecklistConfig {
     pub steps: usize,
     /// Restarts more that should change little.
     pub restarts: u32,
-    /// Queries per example of the search that follows the objective without its gradient.
+    /// Queries per example of Square, which follows the margin without its gradient.
     pub queries: usize,
     /// Random points of the ball per example.
     pub samples: usize,

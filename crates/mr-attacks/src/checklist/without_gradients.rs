@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::bench::{Bench, count, missed};
-use super::search::{Points, Search};
+use super::points::Points;
 use super::{Item, Verdict};
-use crate::attack::{Attack, Pgd, Transfer};
+use crate::attack::{Attack, Pgd, Square, Transfer};
 use crate::error::AttackError;
+use crate::threat::Norm;
 
 /// Share of examples that may be found without gradients and missed with them. A gradient is more
 /// than a value, so an attack that follows one finds what others find, up to the few examples on the
@@ -24,14 +25,22 @@ pub(super) fn points(bench: &mut Bench<'_>, item: Item) -> Result<Item, AttackEr
     )
 }
 
-/// A search by the objective's values.
+/// Square, whose schedule is made for more queries and therefore pressed.
 pub(super) fn search(bench: &mut Bench<'_>, item: Item) -> Result<Item, AttackError> {
+    if bench.examined.threat.norm == Norm::L0 {
+        return Ok(item.judged(Verdict::NotApplicable, "Square does not know the norm L0"));
+    }
     let queries = bench.config.queries;
+    let square = Square {
+        queries,
+        rescale_schedule: true,
+        ..Square::default()
+    };
     compare(
         bench,
         item,
-        &Search { queries },
-        &format!("a search of {queries} queries"),
+        &square,
+        &format!("Square with {queries} queries"),
     )
 }
 
