@@ -18,7 +18,7 @@ use crate::settings::{Common, DataFlags, Layers, RunFlags, Settings};
 use crate::subject::{ModelFlags, Subject, json, load as load_network, locate};
 
 /// Examples that are looked at unless it is said how many: enough to tell shares of a twentieth.
-const EXAMPLES: i64 = 200;
+pub(super) const EXAMPLES: i64 = 200;
 
 /// Ask whether a robust accuracy can be believed: the checklist for gradient masking
 ///

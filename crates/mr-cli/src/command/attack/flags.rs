@@ -21,6 +21,7 @@ use crate::subject::ModelFlags;
   mr attack --model runs/half --attack autoattack --epsilon 0.1 --out runs/half-autoattack
   mr attack --model runs/half --attack fmn --norm l2 --epsilon inf --epsilons 0.5,1,1.5
   mr attack --model runs/half --norm l2 --epsilons 0.5,1,2 --steps 20 --restarts 5
+  mr attack --model runs/half --epsilon 0.1 --checklist
   mr attack --model runs/half --place conv2.hook_out --norm l2 --epsilon 3
   mr attack --model runs/half --defence quantize=8,backward=identity --epsilon 0.1
   mr attack --model runs/half --epsilon 0.1 --target next --save adversarial.safetensors
@@ -41,6 +42,9 @@ pub(crate) struct Arguments {
     /// Add what became of each example to the result
     #[arg(long, help_heading = "Output")]
     pub(super) per_example: bool,
+    /// Do not attack, but ask whether an attack can be believed: see `mr checklist --help`
+    #[arg(long, help_heading = "Attack")]
+    pub(super) checklist: bool,
     /// Keep what is finished in this folder, and go on from what lies there [default: DIR/states of
     /// --out, removed at the end]
     #[arg(long, value_name = "DIR", help_heading = "Output")]

@@ -15,10 +15,11 @@ use mr_attacks::{
     flags_of_model, flags_of_result,
 };
 use mr_metrics::RecordKind;
-use mr_models::Model;
 use mr_models::data::load;
+use mr_models::{Model, Network};
 use serde_json::json;
 
+use super::checklist::{self, Asked};
 use crate::console::{Console, Outcome};
 use crate::interrupt;
 use crate::output::{Output, draft};
@@ -35,6 +36,9 @@ const LOOKED_AT: usize = 128;
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let mut layers = arguments.layers()?;
     let (subject, device) = Subject::open(&arguments.model, &mut layers)?;
+    if arguments.checklist {
+        layers.beneath("data.limit", checklist::EXAMPLES);
+    }
     let settings = Settings::of(layers)?;
     let Some(threat) = &settings.threat else {
         bail!("no threat: give --epsilon (and --norm), or a [threat] table");
@@ -47,6 +51,19 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     }
     let data = load(&settings.data, settings.split)?;
     subject.takes(&data)?;
+    if arguments.checklist {
+        let source = source(arguments, &device.device)?;
+        let asked = Asked {
+            subject: &subject,
+            source,
+            data: &data,
+            threat,
+            settings: &settings,
+            device: &device.name,
+            overwrite: arguments.common.overwrite,
+        };
+        return asked.run(console);
+    }
     let goal = settings
         .target
         .clone()
@@ -159,6 +176,16 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// The network that attacks are transferred from, if there is one.
+fn source(arguments: &Arguments, device: &burn::tensor::Device) -> Result<Option<Network>> {
+    let Some(path) = &arguments.transfer_from else {
+        return Ok(None);
+    };
+    let arch = arguments.model.arch.as_deref();
+    let saved = subject::load(&subject::locate(path)?, arch, None, device);
+    Ok(Some(saved.context("--transfer-from")?.network))
+}
+
 /// The attacks that run one after the other: the members of ensembles, from another network if they
 /// are to be transferred.
 fn attacks(
@@ -171,13 +198,10 @@ fn attacks(
         .attack
         .iter()
         .flat_map(|attack| attack.members(threat.norm));
-    let Some(path) = &arguments.transfer_from else {
+    let Some(source) = source(arguments, device)? else {
         return Ok(members.map(mr_attacks::AttackConfig::boxed).collect());
     };
-    let path = subject::locate(path)?;
-    let arch = arguments.model.arch.as_deref();
-    let source: std::sync::Arc<dyn Model> =
-        std::sync::Arc::new(subject::load(&path, arch, None, device)?.network);
+    let source: std::sync::Arc<dyn Model> = std::sync::Arc::new(source);
     let attacks = members.map(|attack| -> Box<dyn Attack> {
         Box::new(Transfer {
             source: source.clone(),

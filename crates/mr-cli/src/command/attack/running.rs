@@ -124,6 +124,7 @@ impl Run<'_> {
             "weights": self.subject.digest(),
             "model": json(self.subject.network.architecture())?,
             "defence": json(&self.subject.defences)?,
+            "defence": json(&self.subject.defences)?,
             "data": json(&self.settings.data)?,
             "split": self.settings.split,
             "threat": json(threat)?,
