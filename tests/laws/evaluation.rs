@@ -2,8 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mr_attacks::{
-    Attack, AttackConfig, AttackError, Direction, Evaluation, EvaluationConfig, Fgsm, Goal, Norm,
-    Pgd, Schedule, Targets, ThreatModel, Victim, evaluate,
+    Attack, AttackConfig, AttackError, Counts, Direction, Evaluation, EvaluationConfig, Fgsm, Goal,
+    Judged, Norm, Pgd, Schedule, Targets, ThreatModel, Victim, evaluate,
 };
 use mr_models::data::{DataConfig, Dataset, Split, load};
 use mr_models::objective::CrossEntropy;
@@ -336,4 +336,33 @@ proptest! {
             prop_assert!((said - far).abs() <= 1e-5 * far + 1e-6, "{said} for {far}");
         }
     }
+}
+
+/// Four examples: robust, broken at .1 and at .3, and wrong from the start.
+#[test]
+fn a_security_curve_counts_distances() {
+    let judged = |label, distance: Option<f32>| Judged {
+        index: 0,
+        label,
+        clean: 0,
+        adversarial: 1,
+        success: distance.is_some(),
+        distance,
+        attack: None,
+    };
+    let found = Evaluation {
+        examples: vec![
+            judged(0, None),
+            judged(0, Some(0.1)),
+            judged(0, Some(0.3)),
+            judged(1, Some(0.0)),
+        ],
+        attempts: Vec::new(),
+        counts: Counts::default(),
+        points: None,
+    };
+    let radii = [0.0, 0.09, 0.1, 0.2, 0.3, f32::INFINITY];
+    let expected = [0.75, 0.75, 0.5, 0.5, 0.25, 0.25];
+    assert_eq!(found.robust_accuracies(&radii), expected);
+    assert_eq!(found.robust_accuracies(&[]), [0.0; 0]);
 }

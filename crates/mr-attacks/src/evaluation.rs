@@ -79,6 +79,19 @@ impl Evaluation {
     pub fn robust_accuracy(&self) -> f64 {
         share(&self.robust_mask())
     }
+
+    /// Robust accuracy at each of these radii, from the distances: the security curve of an evaluation
+    /// without a ball. One with a ball knows only of radii up to its own.
+    pub fn robust_accuracies(&self, epsilons: &[f32]) -> Vec<f64> {
+        let at = |&epsilon: &f32| {
+            let robust = |one: &Judged| {
+                let broken = one.success && one.distance.is_none_or(|d| d <= epsilon);
+                one.clean == one.label && !broken
+            };
+            share(&self.examples.iter().map(robust).collect::<Vec<_>>())
+        };
+        epsilons.iter().map(at).collect()
+    }
 }
 
 fn share(mask: &[bool]) -> f64 {

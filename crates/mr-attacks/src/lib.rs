@@ -45,8 +45,9 @@ mod workers;
 
 pub use aim::{Aim, Aims, aim};
 pub use attack::{
-    Aimed, Apgd, Attack, AttackConfig, AutoAttack, Bim, Direction, Fab, Fgsm, Fixed, HopSkipJump,
-    LaidPatch, MiFgsm, ObjectiveAttack, Pgd, Schedule, Square, Transfer, Version,
+    Aimed, Apgd, Attack, AttackConfig, AutoAttack, Bim, CarliniWagner, Ddn, DeepFool, Direction,
+    Fab, Fgsm, Fixed, Fmn, HopSkipJump, LaidPatch, MiFgsm, MinimalBy, ObjectiveAttack, Pgd,
+    Schedule, Square, Transfer, Version,
 };
 pub use certified::{
     Certificate, Certificates, Certifier, CertifierConfig, CertifyProgress, Crown, Ibp, Interval,

@@ -104,3 +104,10 @@ pub(super) fn finds_the_smallest(attack: &dyn Attack, norm: Norm, share: f32) {
     assert!(!broken(best * 0.99), "{what}");
     assert!(!broken(0.0), "{what}");
 }
+
+/// What an attack says of its settings under a threat of this norm.
+pub(super) fn refused(attack: &dyn Attack, norm: Norm) -> String {
+    let threat = ThreatModel::new(norm, 0.1);
+    let refused = judge(attack, &threat, &Goal::Untargeted).unwrap_err();
+    refused.to_string()
+}

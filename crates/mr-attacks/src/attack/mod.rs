@@ -3,11 +3,17 @@
 mod aimed;
 mod apgd;
 mod autoattack;
+mod ball;
 mod bim;
+mod binary_search;
+mod carlini_wagner;
+mod ddn;
+mod deepfool;
 mod fab;
 mod fgsm;
 mod field;
 mod fixed;
+mod fmn;
 mod hop_skip_jump;
 mod laid_patch;
 #[cfg(test)]
@@ -27,10 +33,15 @@ pub use aimed::Aimed;
 pub use apgd::Apgd;
 pub use autoattack::{AutoAttack, Version};
 pub use bim::Bim;
+pub use binary_search::MinimalBy;
+pub use carlini_wagner::CarliniWagner;
+pub use ddn::Ddn;
+pub use deepfool::DeepFool;
 pub use fab::Fab;
 pub use fgsm::Fgsm;
 pub use fixed::Fixed;
 pub(crate) use fixed::coordinates;
+pub use fmn::Fmn;
 pub use hop_skip_jump::HopSkipJump;
 pub use laid_patch::LaidPatch;
 pub use mi_fgsm::MiFgsm;
@@ -155,6 +166,16 @@ attacks! {
     "fab" => Fab: ObjectiveAttack,
     /// Random search with squares.
     "square" => Square: ObjectiveAttack,
+    /// DeepFool.
+    "deepfool" => DeepFool: ObjectiveAttack,
+    /// Carlini and Wagner's L2 attack.
+    "carlini-wagner" => CarliniWagner: ObjectiveAttack,
+    /// Decoupled direction and norm.
+    "ddn" => Ddn: ObjectiveAttack,
+    /// Fast minimum-norm attack.
+    "fmn" => Fmn: ObjectiveAttack,
+    /// The smallest ball in which another attack succeeds.
+    "binary-search" => MinimalBy,
 }
 
 /// Refuses a count of 0.

@@ -1,6 +1,8 @@
 //! What searches for small perturbations share: the smallest of each example so far, and walks of
 //! examples that leave when they are done.
 
+use std::f32::consts::PI;
+
 use burn::tensor::{Tensor, TensorData};
 use mr_models::{ModelSpec, Objective, floats};
 
@@ -38,6 +40,15 @@ impl Nearest {
     /// The distance of the nearest success; infinity where there is none.
     pub(super) fn distance(&self, row: usize) -> f32 {
         self.distances[row]
+    }
+
+    /// How far the farthest point of the box is; infinity where there is no box.
+    pub(super) fn farthest(&self, row: usize) -> f32 {
+        let Some([low, high]) = self.threat.in_box() else {
+            return f32::INFINITY;
+        };
+        let reach = self.origin(row).iter().map(|o| (o - low).max(high - o));
+        length(self.threat.norm, reach)
     }
 
     /// Whether nothing better is wanted: a ball is reached, or the clean point is a success itself.
@@ -155,23 +166,45 @@ impl<'v, 'a, W: Walker> Walk<'v, 'a, W> {
         tensor_of(which.iter().map(|&i| self.walkers[i].point()), self.whole)
     }
 
-    /// Whether they have reached the goal, by a forward pass alone.
-    pub(super) fn reached(&self) -> Vec<bool> {
-        let victim = self.victim();
-        victim.reached(&victim.logits(&self.points()))
+    /// Up an objective from where they stand.
+    pub(super) fn climb(&self, objective: &dyn Objective) -> Result<Slopes, AttackError> {
+        Slopes::of(self.victim(), objective, &self.points())
     }
 
-    /// Lets those go that are done.
-    pub(super) fn keep(&mut self, mut stays: impl FnMut(&W) -> bool) {
-        let before = self.walkers.len();
-        self.walkers.retain(|walker| stays(walker));
-        if self.walkers.len() < before {
+    /// Their rows in the whole batch.
+    pub(super) fn rows(&self) -> Vec<usize> {
+        self.walkers.iter().map(Walker::row).collect()
+    }
+
+    /// Lets those go that are done, and gives them.
+    pub(super) fn release(&mut self, mut done: impl FnMut(&W) -> bool) -> Vec<W> {
+        let walkers = std::mem::take(&mut self.walkers);
+        let (gone, stay): (Vec<W>, Vec<W>) = walkers.into_iter().partition(|w| done(w));
+        self.walkers = stay;
+        if !gone.is_empty() {
             self.narrow();
+        }
+        gone
+    }
+
+    /// Looks at where they stand by a forward pass alone: successes count, other points are left.
+    pub(super) fn end(&self, nearest: &mut Nearest) {
+        if self.is_empty() {
+            return;
+        }
+        let victim = self.victim();
+        let reached = victim.reached(&victim.logits(&self.points()));
+        for (walker, reached) in self.walkers.iter().zip(reached) {
+            if reached {
+                nearest.offer(walker.row(), walker.point());
+            } else {
+                nearest.leave(walker.row(), walker.point());
+            }
         }
     }
 
     fn narrow(&mut self) {
-        let rows: Vec<usize> = self.walkers.iter().map(Walker::row).collect();
+        let rows = self.rows();
         self.part = (!rows.is_empty()).then(|| self.whole.select(&rows));
     }
 }
@@ -220,6 +253,21 @@ impl Slopes {
     pub(super) fn gradient(&self, row: usize) -> &[f32] {
         let width = self.gradients.len() / self.values.len();
         &self.gradients[row * width..(row + 1) * width]
+    }
+}
+
+/// From the first to the last value along half a cosine.
+pub(super) fn cosine([first, last]: [f32; 2], step: usize, steps: usize) -> f32 {
+    let share = 0.5 * (1.0 + (PI * step as f32 / steps as f32).cos());
+    last + (first - last) * share
+}
+
+/// Where nothing says how far to start from: the radii of the reference implementation of FAB.
+pub(super) fn usual_radius(norm: Norm) -> f32 {
+    match norm {
+        Norm::Linf => 0.3,
+        Norm::L2 => 1.0,
+        Norm::L1 | Norm::L0 => 5.0,
     }
 }
 

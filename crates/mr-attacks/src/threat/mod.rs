@@ -174,6 +174,7 @@ impl ThreatModel {
         points.mask_where(outside.expand([batch, width]), others)
     }
 
+    /// The box, where the place has one.
     pub(crate) fn in_box(&self) -> Option<[f32; 2]> {
         (self.place == Place::Input).then_some(self.bounds)
     }

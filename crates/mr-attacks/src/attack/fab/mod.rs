@@ -3,13 +3,13 @@
 mod projection;
 
 use burn::tensor::Tensor;
-use mr_models::{ModelSpec, Objective, Place, objective};
+use mr_models::{ModelSpec, Objective, objective};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use self::projection::Projector;
-use super::nearest::{Nearest, Walk, Walker, above_zero, length, two_classes};
+use super::nearest::{Nearest, Walk, Walker, above_zero, length, two_classes, usual_radius};
 use super::planes::{Boundary, Plane, wrong_classes};
 use super::{Attack, ObjectiveAttack, at_least_one, in_norms};
 use crate::error::AttackError;
@@ -134,7 +134,7 @@ impl Fab {
         let width = victim.origin().dims()[1];
         let mut step = Step {
             norm: threat.norm,
-            bounds: (threat.place == Place::Input).then_some(threat.bounds),
+            bounds: threat.in_box(),
             projector: Projector::default(),
             from_here: vec![0.0; width],
             from_origin: vec![0.0; width],
@@ -149,16 +149,7 @@ impl Fab {
                 self.step(&mut step, nearest.origin(pilgrim.row), pilgrim);
             }
         }
-        if walk.is_empty() {
-            return Ok(());
-        }
-        for (pilgrim, reached) in walk.walkers.iter().zip(walk.reached()) {
-            if reached {
-                nearest.offer(pilgrim.row, &pilgrim.point);
-            } else {
-                nearest.leave(pilgrim.row, &pilgrim.point);
-            }
-        }
+        walk.end(nearest);
         Ok(())
     }
 
@@ -171,7 +162,7 @@ impl Fab {
         nearest: &mut Nearest,
     ) -> Result<(), AttackError> {
         let norm = walk.victim().threat().norm;
-        let seen = boundary.side(0, walk.victim(), &rows(walk), &walk.points())?;
+        let seen = boundary.side(0, walk.victim(), &walk.rows(), &walk.points())?;
         for (i, pilgrim) in walk.walkers.iter_mut().enumerate() {
             pilgrim.plane.reset();
             let reached = seen.reached[i];
@@ -190,12 +181,12 @@ impl Fab {
         if goes_back && seen.reached.contains(&true) {
             Self::look_again(walk, &seen.reached, boundary, nearest)?;
         }
-        walk.keep(|pilgrim| !nearest.closed(pilgrim.row));
+        walk.release(|pilgrim| nearest.closed(pilgrim.row));
         if walk.is_empty() {
             return Ok(());
         }
         for side in 1..boundary.sides() {
-            let seen = boundary.side(side, walk.victim(), &rows(walk), &walk.points())?;
+            let seen = boundary.side(side, walk.victim(), &walk.rows(), &walk.points())?;
             for (i, pilgrim) in walk.walkers.iter_mut().enumerate() {
                 pilgrim.plane.nearer(norm, seen.values[i], seen.gradient(i));
             }
@@ -263,10 +254,6 @@ impl Fab {
     }
 }
 
-fn rows(walk: &Walk<'_, '_, Pilgrim>) -> Vec<usize> {
-    walk.walkers.iter().map(|pilgrim| pilgrim.row).collect()
-}
-
 /// A random point at half the radius of the ball, or of the smallest perturbation so far: uniform
 /// directions for L2, Gaussian ones for L1, uniform coordinates for Linf.
 fn random_start(draw: Draw<'_>, victim: &Victim<'_>, row: usize, nearest: &Nearest) -> Vec<f32> {
@@ -291,24 +278,14 @@ fn random_start(draw: Draw<'_>, victim: &Victim<'_>, row: usize, nearest: &Neare
         usual_radius(threat.norm)
     };
     let size = length(threat.norm, direction.iter().copied()).max(f32::MIN_POSITIVE);
-    let [low, high] = match threat.place {
-        Place::Input => threat.bounds,
-        Place::Site(_) => [f32::NEG_INFINITY, f32::INFINITY],
-    };
+    let [low, high] = threat
+        .in_box()
+        .unwrap_or([f32::NEG_INFINITY, f32::INFINITY]);
     origin
         .iter()
         .zip(direction)
         .map(|(o, d)| (o + 0.5 * radius * d / size).clamp(low, high))
         .collect()
-}
-
-/// Where nothing says how far to start from: the reference's radii.
-fn usual_radius(norm: Norm) -> f32 {
-    match norm {
-        Norm::Linf => 0.3,
-        Norm::L2 => 1.0,
-        Norm::L1 | Norm::L0 => 5.0,
-    }
 }
 
 impl Attack for Fab {

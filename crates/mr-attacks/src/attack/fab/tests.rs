@@ -3,7 +3,7 @@ use mr_models::{Architecture, Input, Labels, Network};
 use serde_json::Value;
 
 use super::*;
-use crate::attack::linear::{finds_the_smallest, finds_the_target, judge};
+use crate::attack::linear::{finds_the_smallest, finds_the_target, judge, refused};
 use crate::goal::Goal;
 use crate::victim::Meter;
 
@@ -134,24 +134,18 @@ fn the_distances_of_the_reference() {
 #[test]
 fn senseless_settings_are_refused() {
     let default = Fab::default();
-    let error = |fab: Fab, norm| {
-        let threat = ThreatModel::new(norm, 0.1);
-        judge(&fab, &threat, &Goal::Untargeted)
-            .unwrap_err()
-            .to_string()
-    };
     assert_eq!(
-        error(default.clone(), Norm::L0),
+        refused(&default, Norm::L0),
         "fab knows the norms Linf, L2, L1, not L0"
     );
     let steps = Fab {
         steps: 0,
         ..default.clone()
     };
-    assert_eq!(error(steps, Norm::L2), "steps is 0, must be at least 1");
+    assert_eq!(refused(&steps, Norm::L2), "steps is 0, must be at least 1");
     let beta = Fab {
         beta: 1.5,
         ..default
     };
-    assert_eq!(error(beta, Norm::L2), "beta is 1.5, must be in [0, 1]");
+    assert_eq!(refused(&beta, Norm::L2), "beta is 1.5, must be in [0, 1]");
 }
