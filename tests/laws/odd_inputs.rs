@@ -39,9 +39,9 @@ fn pictures(net: &Network, shape: [usize; 3], count: usize, right: bool) -> Data
 
 /// Every attack that has a name, with few steps.
 fn attacks() -> Vec<AttackConfig> {
-    let short = |name: &&str| {
+    let short = |name: &str| {
         let mut table = serde_json::Map::new();
-        table.insert("type".into(), (*name).into());
+        table.insert("type".into(), name.into());
         let config: AttackConfig = serde_json::from_value(table.clone().into()).unwrap();
         let mut settings = serde_json::to_value(&config).unwrap();
         for (key, value) in [("steps", 3), ("queries", 9), ("max_evaluations", 40)] {
@@ -64,7 +64,7 @@ fn attacks() -> Vec<AttackConfig> {
     let names = AttackConfig::NAMES
         .iter()
         .filter(|name| **name != "autoattack");
-    names.map(|name| short(&name)).chain(members).collect()
+    names.map(|name| short(name)).chain(members).collect()
 }
 
 fn run(
