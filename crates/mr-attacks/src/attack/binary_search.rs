@@ -229,7 +229,7 @@ impl Attack for MinimalBy {
 mod tests {
     use super::*;
     use crate::attack::Fgsm;
-    use crate::attack::linear::{finds_the_smallest, finds_the_target, refused};
+    use crate::attack::tests::{finds_the_smallest, finds_the_target, refused};
 
     #[test]
     fn the_smallest_ball_is_found_from_far_below_and_above() {

@@ -325,7 +325,7 @@ impl ObjectiveAttack for CarliniWagner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attack::linear::{finds_the_smallest, finds_the_target, judge, net, refused};
+    use crate::attack::tests::{finds_the_smallest, finds_the_target, judge, net, refused};
     use crate::goal::Goal;
 
     #[test]

@@ -175,7 +175,7 @@ impl ObjectiveAttack for Ddn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attack::linear::{finds_the_smallest, finds_the_target, refused};
+    use crate::attack::tests::{finds_the_smallest, finds_the_target, refused};
 
     #[test]
     fn a_linear_net_is_broken_near_the_smallest_distance() {

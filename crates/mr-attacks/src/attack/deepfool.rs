@@ -168,7 +168,7 @@ impl ObjectiveAttack for DeepFool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attack::linear::{finds_the_smallest, finds_the_target, judge, refused};
+    use crate::attack::tests::{finds_the_smallest, finds_the_target, judge, refused};
     use crate::goal::Goal;
 
     #[test]

@@ -16,13 +16,13 @@ mod fixed;
 mod fmn;
 mod hop_skip_jump;
 mod laid_patch;
-#[cfg(test)]
-mod linear;
 mod mi_fgsm;
 mod nearest;
 mod pgd;
 mod planes;
 mod square;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 use burn::tensor::Tensor;

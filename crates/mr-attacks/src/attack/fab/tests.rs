@@ -3,7 +3,7 @@ use mr_models::{Architecture, Input, Labels, Network};
 use serde_json::Value;
 
 use super::*;
-use crate::attack::linear::{finds_the_smallest, finds_the_target, judge, refused};
+use crate::attack::tests::{finds_the_smallest, finds_the_target, judge, refused};
 use crate::goal::Goal;
 use crate::victim::Meter;
 
