@@ -1,7 +1,7 @@
 //! Projections and steps, on anything that can be drawn.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use mr_attacks::{Norm, Place, ThreatModel};
+use mr_attacks::{Area, Norm, Place, ThreatModel};
 use mr_models::floats;
 use proptest::prelude::*;
 
@@ -64,6 +64,39 @@ proptest! {
         let twice = floats(threat.project(&origin_tensor, once));
         for (a, b) in twice.iter().zip(&found) {
             prop_assert!((a - b).abs() <= 2e-6, "{a} after {b}");
+        }
+    }
+
+    /// Confined to an area, a threat leaves everything else alone, and is that of its own inside.
+    #[test]
+    fn a_confined_projection_is_one_inside_the_area(
+        (origin, point) in points(),
+        norm in norms(),
+        epsilon in 0.0_f32..4.0,
+        from in 0_usize..20,
+        count in 1_usize..20,
+    ) {
+        let width = origin.len();
+        let left = from % width;
+        let area = Area {
+            picture: [1, width],
+            top: 0,
+            left,
+            height: 1,
+            width: count.min(width - left),
+        };
+        let threat = ThreatModel::new(norm, epsilon);
+        let confined = threat.clone().within(area);
+        let found = floats(confined.project(&tensor(&origin), tensor(&point)));
+        let inside = left..left + area.width;
+        let part = |values: &[f32]| tensor(&values[inside.clone()]);
+        let own = floats(threat.project(&part(&origin), part(&point)));
+        for at in 0..width {
+            if inside.contains(&at) {
+                prop_assert!((found[at] - own[at - left]).abs() <= 2e-6);
+            } else {
+                prop_assert_eq!(found[at], origin[at]);
+            }
         }
     }
 
