@@ -325,13 +325,16 @@ impl ObjectiveAttack for CarliniWagner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attack::tests::{finds_the_smallest, finds_the_target, judge, net, refused};
+    use crate::attack::tests::{
+        finds_the_smallest, finds_the_smallest_at_the_logits, finds_the_target, judge, net, refused,
+    };
     use crate::goal::Goal;
 
     #[test]
     fn a_linear_net_is_broken_near_the_smallest_distance() {
         finds_the_smallest(&CarliniWagner::default(), Norm::L2, 0.02);
         finds_the_target(&CarliniWagner::default(), Norm::L2, 0.02);
+        finds_the_smallest_at_the_logits(&CarliniWagner::default(), Norm::L2, 0.02);
     }
 
     /// A known fault of others: the inverse hyperbolic tangent of 1 is infinite, and stays so.

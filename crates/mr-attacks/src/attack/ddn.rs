@@ -175,13 +175,21 @@ impl ObjectiveAttack for Ddn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attack::tests::{finds_the_smallest, finds_the_target, refused};
+    use crate::attack::tests::{
+        finds_the_smallest, finds_the_smallest_at_the_logits, finds_the_target, refused,
+    };
 
     #[test]
     fn a_linear_net_is_broken_near_the_smallest_distance() {
         // The radius comes from 1 to .2, and then steps across .2 by 5 %.
         finds_the_smallest(&Ddn::default(), Norm::L2, 0.05);
         finds_the_target(&Ddn::default(), Norm::L2, 0.05);
+        // The cross-entropy's slope is no normal of the boundary there: it lowers the third logit too.
+        let margin = Ddn {
+            objective: "margin".into(),
+            ..Ddn::default()
+        };
+        finds_the_smallest_at_the_logits(&margin, Norm::L2, 0.05);
     }
 
     #[test]

@@ -168,7 +168,9 @@ impl ObjectiveAttack for DeepFool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attack::tests::{finds_the_smallest, finds_the_target, judge, refused};
+    use crate::attack::tests::{
+        finds_the_smallest, finds_the_smallest_at_the_logits, finds_the_target, judge, refused,
+    };
     use crate::goal::Goal;
 
     #[test]
@@ -176,6 +178,7 @@ mod tests {
         for norm in [Norm::Linf, Norm::L2] {
             finds_the_smallest(&DeepFool::default(), norm, 0.021);
             finds_the_target(&DeepFool::default(), norm, 0.021);
+            finds_the_smallest_at_the_logits(&DeepFool::default(), norm, 0.021);
             let threat = ThreatModel::unbounded(norm);
             let found = judge(&DeepFool::default(), &threat, &Goal::Untargeted).unwrap();
             assert_eq!(found.counts.backwards, 3, "two sides, and a look");

@@ -213,7 +213,9 @@ impl ObjectiveAttack for Fmn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attack::tests::{finds_the_smallest, finds_the_target, refused};
+    use crate::attack::tests::{
+        finds_the_smallest, finds_the_smallest_at_the_logits, finds_the_target, refused,
+    };
 
     #[test]
     fn a_linear_net_is_broken_near_the_smallest_distance() {
@@ -225,6 +227,7 @@ mod tests {
         ] {
             finds_the_smallest(&Fmn::default(), norm, share);
             finds_the_target(&Fmn::default(), norm, share);
+            finds_the_smallest_at_the_logits(&Fmn::default(), norm, share);
         }
     }
 

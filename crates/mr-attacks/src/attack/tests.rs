@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use mr_models::data::Dataset;
-use mr_models::{Architecture, Mlp, Network};
+use mr_models::{Architecture, Mlp, Network, Place};
 
 use super::Attack;
 use crate::error::AttackError;
@@ -103,6 +103,22 @@ pub(super) fn finds_the_smallest(attack: &dyn Attack, norm: Norm, share: f32) {
     assert!(broken(best * (1.0 + share) + 1e-4), "{what}");
     assert!(!broken(best * 0.99), "{what}");
     assert!(!broken(0.0), "{what}");
+}
+
+/// Asserts that an attack finds the smallest change of the logits themselves, where there is no box, to
+/// this share of it: `z_1 - z_0` has to grow by 1, along a slope of 1 and -1.
+pub(super) fn finds_the_smallest_at_the_logits(attack: &dyn Attack, norm: Norm, share: f32) {
+    let best = match norm {
+        Norm::Linf => 0.5,
+        Norm::L2 => 0.5f32.sqrt(),
+        Norm::L1 | Norm::L0 => 1.0,
+    };
+    let threat = ThreatModel::unbounded(norm).at(Place::site("linear1.hook_out"));
+    let found = judge(attack, &threat, &Goal::Untargeted).unwrap();
+    let distance = found.examples[0].distance.unwrap();
+    let what = format!("{} {norm}: {distance}, smallest {best}", attack.name());
+    assert!(distance >= best * (1.0 - 1e-5), "{what}");
+    assert!(distance <= best * (1.0 + share), "{what}");
 }
 
 /// What an attack says of its settings under a threat of this norm.

@@ -3,7 +3,9 @@ use mr_models::{Architecture, Input, Labels, Network};
 use serde_json::Value;
 
 use super::*;
-use crate::attack::tests::{finds_the_smallest, finds_the_target, judge, refused};
+use crate::attack::tests::{
+    finds_the_smallest, finds_the_smallest_at_the_logits, finds_the_target, judge, refused,
+};
 use crate::goal::Goal;
 use crate::victim::Meter;
 
@@ -25,6 +27,7 @@ fn a_linear_net_is_broken_at_the_smallest_distance() {
 fn a_target_is_reached_at_its_own_distance() {
     for norm in [Norm::Linf, Norm::L2, Norm::L1] {
         finds_the_target(&Fab::default(), norm, 1e-2);
+        finds_the_smallest_at_the_logits(&Fab::default(), norm, 1e-2);
     }
 }
 
