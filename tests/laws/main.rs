@@ -12,6 +12,7 @@ mod journal;
 mod masking;
 mod nets;
 mod odd_inputs;
+mod shortcut;
 mod square;
 mod threats;
 mod tiny;

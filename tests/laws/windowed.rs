@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Stages of several convolutions, odd sizes, BatchNorm, several channels, a wide kernel.
-fn nets() -> Vec<Network> {
+pub(crate) fn nets() -> Vec<Network> {
     let deep = ConvNet {
         input: [2, 11, 9],
         widths: vec![3, 5],
@@ -57,13 +57,13 @@ fn nets() -> Vec<Network> {
     all
 }
 
-struct Images {
+pub(crate) struct Images {
     shape: [usize; 3],
     values: Vec<Vec<f32>>,
 }
 
 impl Images {
-    fn random(shape: [usize; 3], count: usize, rng: &mut ChaCha8Rng) -> Self {
+    pub(crate) fn random(shape: [usize; 3], count: usize, rng: &mut ChaCha8Rng) -> Self {
         let width = shape.iter().product();
         let values = (0..count).map(|_| (0..width).map(|_| rng.random()).collect());
         Self {
@@ -72,7 +72,7 @@ impl Images {
         }
     }
 
-    fn input(&self) -> Input {
+    pub(crate) fn input(&self) -> Input {
         let [c, h, w] = self.shape;
         let data = TensorData::new(self.values.concat(), [self.values.len(), c, h, w]);
         Input::Real(Tensor::from_data(data, &Device::flex()))

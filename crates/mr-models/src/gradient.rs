@@ -10,6 +10,7 @@ use crate::hook::{Cache, Hook};
 use crate::input::{Input, Labels};
 use crate::model::Model;
 use crate::objective::Objective;
+use crate::shortcut::Shortcut;
 use crate::site::{ModelSpec, Site};
 
 /// Where a gradient is taken or a perturbation lives: the input, or a site by name. In files and
@@ -200,6 +201,13 @@ pub fn value_and_grad_at(
     for tap in taps {
         spec.site(&tap.site)?;
     }
+    if at_input
+        && taps.is_empty()
+        && objective.sites().is_empty()
+        && let Some(shortcut) = model.shortcut(input)
+    {
+        return Ok(by_shortcut(shortcut, labels, objective));
+    }
     let (leaf, tracked) = match input {
         Input::Real(values) if at_input => {
             let leaf = values.clone().autodiff().require_grad();
@@ -234,6 +242,21 @@ pub fn value_and_grad_at(
         input,
         sites,
     })
+}
+
+/// Of logits alone, by the model's own way back.
+fn by_shortcut(shortcut: Shortcut<'_>, labels: &Labels, objective: &dyn Objective) -> ValueAndGrad {
+    let Shortcut { logits, leaf, back } = shortcut;
+    let values = objective.value(&logits, &Cache::default(), labels);
+    let plain_values = off_graph(values.clone());
+    let mut gradients = values.is_tracked().then(|| values.sum().backward());
+    let input = back(gradient_of(&leaf, gradients.as_mut()));
+    ValueAndGrad {
+        values: plain_values,
+        logits: off_graph(logits),
+        input: Some(input),
+        sites: BTreeMap::new(),
+    }
 }
 
 fn gradient_of<const D: usize>(leaf: &Tensor<D>, gradients: Option<&mut Gradients>) -> Tensor<D> {

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::hook::{Hook, Idle};
 use crate::input::Input;
+use crate::shortcut::Shortcut;
 use crate::site::ModelSpec;
 use crate::windowed::Windowed;
 
@@ -37,6 +38,13 @@ pub trait Model: Send + Sync {
     fn run_drawn(&self, input: &Input, keys: &[u64], hook: &mut dyn Hook) -> Tensor<3> {
         let _ = keys;
         self.run(input, hook)
+    }
+
+    /// A pass whose way back to the input the model knows itself, faster than by the graph, where it
+    /// does.
+    fn shortcut(&self, input: &Input) -> Option<Shortcut<'_>> {
+        let _ = input;
+        None
     }
 
     /// A batch whose logits are asked for again and again while only a window of it changes, where the
@@ -73,6 +81,10 @@ impl<M: Model + ?Sized> Model for &M {
         (**self).run_drawn(input, keys, hook)
     }
 
+    fn shortcut(&self, input: &Input) -> Option<Shortcut<'_>> {
+        (**self).shortcut(input)
+    }
+
     fn windowed(&self, input: &Input) -> Option<Box<dyn Windowed + '_>> {
         (**self).windowed(input)
     }
@@ -99,6 +111,10 @@ impl<M: Model + ?Sized> Model for Box<M> {
         (**self).run_drawn(input, keys, hook)
     }
 
+    fn shortcut(&self, input: &Input) -> Option<Shortcut<'_>> {
+        (**self).shortcut(input)
+    }
+
     fn windowed(&self, input: &Input) -> Option<Box<dyn Windowed + '_>> {
         (**self).windowed(input)
     }
@@ -123,6 +139,10 @@ impl<M: Model + ?Sized> Model for std::sync::Arc<M> {
 
     fn run_drawn(&self, input: &Input, keys: &[u64], hook: &mut dyn Hook) -> Tensor<3> {
         (**self).run_drawn(input, keys, hook)
+    }
+
+    fn shortcut(&self, input: &Input) -> Option<Shortcut<'_>> {
+        (**self).shortcut(input)
     }
 
     fn windowed(&self, input: &Input) -> Option<Box<dyn Windowed + '_>> {

@@ -10,6 +10,7 @@ use crate::hook::Hook;
 use crate::input::Input;
 use crate::layer::Layer;
 use crate::model::Model;
+use crate::shortcut::Shortcut;
 use crate::site::ModelSpec;
 use crate::weights::Weights;
 use crate::windowed::Windowed;
@@ -144,6 +145,11 @@ impl Model for Network {
 
     fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
         self.run_training(input, hook, &mut Pass::evaluation())
+    }
+
+    fn shortcut(&self, input: &Input) -> Option<Shortcut<'_>> {
+        let definition = self.architecture.definition();
+        definition.shortcut(&self.spec, &self.weights, input)
     }
 
     fn windowed(&self, input: &Input) -> Option<Box<dyn Windowed + '_>> {

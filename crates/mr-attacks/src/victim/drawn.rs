@@ -1,7 +1,7 @@
 //! A model with the random numbers of one pass.
 
 use burn::tensor::{Device, Tensor};
-use mr_models::{Hook, Input, Model, ModelSpec};
+use mr_models::{Hook, Input, Model, ModelSpec, Shortcut};
 
 /// A 64-bit finaliser (Steele, Lea & Flood 2014, `SplitMix`): near keys give unrelated ones.
 pub(super) fn mix(key: u64) -> u64 {
@@ -32,5 +32,9 @@ impl Model for Drawn<'_> {
         } else {
             self.model.run_drawn(input, &self.keys, hook)
         }
+    }
+
+    fn shortcut(&self, input: &Input) -> Option<Shortcut<'_>> {
+        self.keys.is_empty().then(|| self.model.shortcut(input))?
     }
 }

@@ -24,6 +24,7 @@ use crate::error::ModelError;
 use crate::hook::Hook;
 use crate::input::Input;
 use crate::layer::Layer;
+use crate::shortcut::Shortcut;
 use crate::site::ModelSpec;
 use crate::weights::Weights;
 use crate::windowed::Windowed;
@@ -107,6 +108,16 @@ pub(crate) trait Definition {
 
     /// Its operations in evaluation mode, in their order.
     fn layers(&self, weights: &Weights) -> Vec<Layer>;
+
+    /// A pass whose way back the architecture knows itself, where it does.
+    fn shortcut<'a>(
+        &'a self,
+        _spec: &'a ModelSpec,
+        _weights: &'a Weights,
+        _input: &Input,
+    ) -> Option<Shortcut<'a>> {
+        None
+    }
 
     /// A batch that recomputes only what a changed window reaches, where the architecture can.
     fn windowed<'a>(

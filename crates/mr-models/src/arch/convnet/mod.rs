@@ -1,5 +1,6 @@
 //! Convolutional net.
 
+mod shortcut;
 mod windowed;
 
 use burn::tensor::activation::relu;
@@ -19,6 +20,7 @@ use crate::error::ModelError;
 use crate::hook::Hook;
 use crate::input::Input;
 use crate::layer::Layer;
+use crate::shortcut::Shortcut;
 use crate::site::{InputKind, ModelSpec, Site};
 use crate::weights::Weights;
 use crate::windowed::Windowed;
@@ -253,6 +255,15 @@ impl Definition for ConvNet {
         }
         self.head().push_layers(weights, &mut layers);
         layers
+    }
+
+    fn shortcut<'a>(
+        &'a self,
+        spec: &'a ModelSpec,
+        weights: &'a Weights,
+        input: &Input,
+    ) -> Option<Shortcut<'a>> {
+        (!self.widths.is_empty()).then(|| shortcut::shortcut(self, spec, weights, input))
     }
 
     fn windowed<'a>(

@@ -21,12 +21,20 @@ const CHUNK: usize = 16;
 
 /// A part of a map: rows and columns from, and up to but without.
 #[derive(Debug, Clone, Copy)]
-struct Rect {
+pub(super) struct Rect {
     rows: [usize; 2],
     columns: [usize; 2],
 }
 
 impl Rect {
+    /// All of a map of this size.
+    pub(super) fn whole([height, width]: [usize; 2]) -> Self {
+        Self {
+            rows: [0, height],
+            columns: [0, width],
+        }
+    }
+
     /// The outputs, in a map of this size, of the kernels that see something of this.
     fn reached(self, kernel: usize, pad: usize, [height, width]: [usize; 2]) -> Self {
         let grow = |[from, to]: [usize; 2], end: usize| {
@@ -70,13 +78,21 @@ impl Rect {
 
 /// Maps of every example `[example, row, column, channel]`.
 #[derive(Debug)]
-struct Maps {
+pub(super) struct Maps {
     size: [usize; 2],
     channels: usize,
     values: Vec<f32>,
 }
 
 impl Maps {
+    pub(super) fn of(size: [usize; 2], channels: usize, values: Vec<f32>) -> Self {
+        Self {
+            size,
+            channels,
+            values,
+        }
+    }
+
     fn zeros(examples: usize, size: [usize; 2], channels: usize) -> Self {
         Self {
             size,
@@ -118,22 +134,28 @@ impl Maps {
 }
 
 /// A convolution with what follows it: normalisation, ReLU, pooling.
-struct Layer {
-    kernel: usize,
+pub(super) struct Layer {
+    pub(super) kernel: usize,
     /// `[row of the kernel * column * channel in, channel out]`.
-    matrix: Tensor<2>,
+    pub(super) matrix: Tensor<2>,
     /// Factor of each channel, if there is BatchNorm.
     scale: Option<Vec<f32>>,
     /// What is added to each channel.
-    shift: Vec<f32>,
-    pad: usize,
+    pub(super) shift: Vec<f32>,
+    pub(super) pad: usize,
     /// Height and width of what it gives, before it pools.
-    size: [usize; 2],
-    pools: bool,
+    pub(super) size: [usize; 2],
+    pub(super) pools: bool,
 }
 
 impl Layer {
-    fn of(net: &ConvNet, weights: &Weights, i: usize, size: [usize; 2], pools: bool) -> Self {
+    pub(super) fn of(
+        net: &ConvNet,
+        weights: &Weights,
+        i: usize,
+        size: [usize; 2],
+        pools: bool,
+    ) -> Self {
         let kernel = weights.get::<4>(&format!("conv{i}.weight"));
         let [out, channels, side, _] = kernel.dims();
         let matrix = kernel
@@ -166,7 +188,7 @@ impl Layer {
     }
 
     /// The patches of a part of the output, one row each, appended to `patches`.
-    fn gather(&self, maps: &Maps, example: usize, part: Rect, patches: &mut Vec<f32>) {
+    pub(super) fn gather(&self, maps: &Maps, example: usize, part: Rect, patches: &mut Vec<f32>) {
         let [height, width] = maps.size;
         let (side, channels) = (self.kernel, maps.channels);
         let pad = self.pad;
@@ -188,6 +210,22 @@ impl Layer {
                 }
             }
         }
+    }
+
+    /// What normalisation and bias make of a value of the convolution.
+    pub(super) fn affine(&self, value: f32, channel: usize) -> f32 {
+        let scaled = self
+            .scale
+            .as_ref()
+            .map_or(value, |scale| value * scale[channel]);
+        scaled + self.shift[channel]
+    }
+
+    /// The gradient of that.
+    pub(super) fn slope(&self, gradient: f32, channel: usize) -> f32 {
+        self.scale
+            .as_ref()
+            .map_or(gradient, |scale| gradient * scale[channel])
     }
 
     /// Normalises, cuts off below 0 and, where it pools, keeps the largest of each cell: from the
