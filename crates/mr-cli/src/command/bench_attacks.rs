@@ -145,7 +145,10 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     for attack in &attacks {
         all.push(one(attack, &subject, &data, threat, &settings, console)?);
     }
-    let distances: Vec<Vec<Option<f64>>> = all.iter().map(|line| distances(&line.found)).collect();
+    let distances: Vec<Vec<Option<f64>>> = all
+        .iter()
+        .map(|line| distances(&line.found, threat))
+        .collect();
     let optimality = if threat.is_unbounded() {
         optimality(&distances)?
     } else {
@@ -252,9 +255,13 @@ fn one(
     })
 }
 
-/// At which distance each example breaks; 0 where it is wrong when clean.
-fn distances(found: &Evaluation) -> Vec<Option<f64>> {
-    let of = |one: &mr_attacks::Judged| one.distance.map(f64::from);
+/// At which distance each example breaks, which rounding may carry past the radius; 0 where it is wrong
+/// when clean.
+fn distances(found: &Evaluation, threat: &ThreatModel) -> Vec<Option<f64>> {
+    let of = |one: &mr_attacks::Judged| {
+        let distance = one.distance?;
+        Some(f64::from(distance.min(threat.epsilon)))
+    };
     found.examples.iter().map(of).collect()
 }
 

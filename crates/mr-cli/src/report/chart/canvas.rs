@@ -112,6 +112,12 @@ impl Canvas<'_> {
         format!("0 0 {} {}", fine(size.0), fine(size.1))
     }
 
+    /// Moves a drawing of its own to a place in another.
+    pub(super) fn moved(drawing: &str, to: Point) -> String {
+        let (x, y) = (fine(to.0), fine(to.1));
+        format!("<g transform=\"translate({x} {y})\">{drawing}</g>")
+    }
+
     pub(super) fn line(&mut self, from: Point, to: Point, ink: Ink, width: f64) {
         self.backend
             .draw_line(at(from), at(to), &ink.stroke(width, 1.0))

@@ -48,15 +48,16 @@ pub(crate) fn lines(data: PlotData) -> String {
         file,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"{}\" width=\"{}\" height=\"{}\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>\n{title}\n\
-         <g transform=\"translate(0 {TITLE})\">{picture}</g>",
+         {}",
         Canvas::view_box(size),
         size.0,
         size.1,
+        Canvas::moved(&picture, (0.0, TITLE)),
     );
     for (number, x, y) in legend {
         let (drawn, _) = swatch(chart.data.kind, number, chart.is_dense());
         let y = TITLE + high + y;
-        let _ = writeln!(file, "<g transform=\"translate({x} {y})\">{drawn}</g>");
+        let _ = writeln!(file, "{}", Canvas::moved(&drawn, (x, y)));
     }
     file.push_str("</svg>\n");
     file
