@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::LEVEL;
 use super::attack::writable;
-use super::search::norm;
+use super::search::{named, norm};
 use crate::console::{Console, Outcome};
 use crate::interrupt;
 use crate::layout::{Listing, Percent, plural};
@@ -88,12 +88,7 @@ impl Arguments {
             layers.beneath("threat.norm", "Linf");
         }
         if !self.attacks.is_empty() {
-            let named = |name: &String| {
-                let mut table = toml::Table::new();
-                table.insert("type".into(), name.clone().into());
-                toml::Value::Table(table)
-            };
-            let list = self.attacks.iter().map(named).collect();
+            let list = self.attacks.iter().map(|name| named(name)).collect();
             layers.replace("attack", toml::Value::Array(list), "--attacks")?;
         }
         Ok(layers)

@@ -1,4 +1,4 @@
-//! Flags of the one attack that `mr aim` and `mr gain` climb with.
+//! Attacks and norms by name, and the flags of the one attack that `mr aim` and `mr gain` climb with.
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -32,9 +32,7 @@ impl SearchFlags {
         if let Some(name) = &self.attack
             && layers.text("attack.type") != Some(name)
         {
-            let mut table = Table::new();
-            table.insert("type".into(), name.clone().into());
-            layers.replace("attack", table.into(), "--attack")?;
+            layers.replace("attack", named(name), "--attack")?;
         }
         layers.beneath("attack", Value::Array(vec![Table::new().into()]));
         layers.beneath("attack.type", "pgd");
@@ -66,6 +64,13 @@ pub(super) fn climber(settings: &Settings) -> Result<&dyn ObjectiveAttack> {
         );
     };
     Ok(climber)
+}
+
+/// An attack as a file would name it.
+pub(super) fn named(name: &str) -> Value {
+    let mut table = Table::new();
+    table.insert("type".into(), name.into());
+    Value::Table(table)
 }
 
 /// `linf` as files write it.

@@ -7,6 +7,7 @@ use clap::Args;
 use mr_attacks::AttackConfig;
 use toml::{Table, Value};
 
+use crate::command::search::{named, norm};
 use crate::settings::{Common, DataFlags, Layers, RunFlags};
 use crate::subject::ModelFlags;
 
@@ -148,16 +149,7 @@ impl Arguments {
 
 impl ThreatFlags {
     fn apply(&self, layers: &mut Layers) -> Result<()> {
-        let norm = self
-            .norm
-            .as_deref()
-            .map(|name| match name.to_ascii_lowercase().as_str() {
-                "linf" => "Linf".into(),
-                "l2" => "L2".into(),
-                "l1" => "L1".into(),
-                "l0" => "L0".into(),
-                _ => name.to_string(),
-            });
+        let norm = self.norm.as_deref().map(norm);
         layers.flag("--norm", "threat.norm", norm)?;
         layers.flag("--epsilon", "threat.epsilon", self.epsilon)?;
         layers.flag("--place", "threat.place", self.place.clone())?;
@@ -182,11 +174,6 @@ impl ThreatFlags {
 
 impl AttackFlags {
     fn apply(&self, layers: &mut Layers) -> Result<()> {
-        let named = |name: &String| {
-            let mut table = Table::new();
-            table.insert("type".into(), name.clone().into());
-            Value::Table(table)
-        };
         match &self.attack[..] {
             [] => {}
             [name] => {
@@ -199,7 +186,7 @@ impl AttackFlags {
                 }
             }
             names => {
-                let list = names.iter().map(named).collect();
+                let list = names.iter().map(|name| named(name)).collect();
                 layers.replace("attack", Value::Array(list), "--attack")?;
             }
         }
