@@ -69,7 +69,10 @@ impl Layer {
             Self::Linear { weight, bias } => {
                 let batch = x.dims()[0];
                 let [out, width] = weight.dims();
-                let y = product(x.reshape([batch, width]), weight.clone().transpose());
+                let y = product(
+                    x.reshape([batch, width]),
+                    weight.clone().unsqueeze::<3>().transpose(),
+                );
                 let y = y.reshape([batch, out, 1, 1]);
                 match bias {
                     Some(bias) => y + by_channel(bias.clone()),

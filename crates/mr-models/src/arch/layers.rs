@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Pass;
 use crate::error::ModelError;
 use crate::hook::Hook;
+use crate::host::floats;
 use crate::layer::Layer;
 use crate::site::{ModelSpec, Site};
 use crate::weights::Weights;
@@ -148,14 +149,16 @@ pub(crate) fn push_batch_norm(weights: &mut Weights, name: &str, channels: usize
 /// how many rows there are, and an example's logits must not depend on its company.
 const ROWS: usize = 32;
 
-/// `x w`, x `[batch, in]` and w `[in, out]`, to `[batch, out]`. With constant weights each row comes
+/// `x w`, x `[batch, in]` and w `[1, in, out]`, to `[batch, out]`. With constant weights each row comes
 /// out the same to the last bit, whatever the batch; tracked weights take the batch at once.
-pub(crate) fn product(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
-    if w.is_autodiff() {
-        return x.matmul(w);
-    }
+///
+/// w has its third axis already since burn copies a transposed view that is given one.
+pub(crate) fn product(x: Tensor<2>, w: Tensor<3>) -> Tensor<2> {
     let [batch, width] = x.dims();
-    let out = w.dims()[1];
+    let out = w.dims()[2];
+    if w.is_autodiff() {
+        return x.unsqueeze::<3>().matmul(w).reshape([batch, out]);
+    }
     let blocks = batch.div_ceil(ROWS);
     let missing = blocks * ROWS - batch;
     let x = if missing > 0 {
@@ -165,15 +168,30 @@ pub(crate) fn product(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
         x
     };
     x.reshape([blocks, ROWS, width])
-        .matmul(w.unsqueeze())
+        .matmul(w)
         .reshape([blocks * ROWS, out])
         .narrow(0, 0, batch)
+}
+
+/// The same for rows in the host's memory and constant weights.
+pub(crate) fn product_of_rows(mut rows: Vec<f32>, w: &Tensor<3>) -> Vec<f32> {
+    let [_, width, out] = w.dims();
+    if rows.is_empty() {
+        return rows;
+    }
+    let count = rows.len() / width;
+    let blocks = count.div_ceil(ROWS);
+    rows.resize(blocks * ROWS * width, 0.0);
+    let rows = TensorData::new(rows, [blocks, ROWS, width]);
+    let mut found = floats(Tensor::<3>::from_data(rows, &w.device()).matmul(w.clone()));
+    found.truncate(count * out);
+    found
 }
 
 /// `x W^T + b` with W `[out, in]`: x `[batch, in]` to `[batch, out]`.
 pub(crate) fn linear(weights: &Weights, name: &str, x: Tensor<2>) -> Tensor<2> {
     let w = weights.get::<2>(&format!("{name}.weight"));
-    let y = product(x, w.transpose());
+    let y = product(x, w.unsqueeze::<3>().transpose());
     let bias = format!("{name}.bias");
     y + weights.get::<1>(&bias).unsqueeze()
 }

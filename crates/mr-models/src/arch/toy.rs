@@ -112,7 +112,10 @@ impl Definition for Toy {
         let x = input.real();
         let batch = x.dims()[0];
         let w = weights.get::<2>("W");
-        let h = product(x.reshape([batch, self.features]), w.clone().transpose());
+        let h = product(
+            x.reshape([batch, self.features]),
+            w.clone().unsqueeze::<3>().transpose(),
+        );
         let h = trace.vector("hook_hidden", h);
         if self.classes > 0 {
             let logits = trace.vector("head.hook_out", linear(weights, "head", h));
@@ -120,7 +123,7 @@ impl Definition for Toy {
         }
         let pre = trace.vector(
             "hook_pre",
-            product(h, w) + weights.get::<1>("b").unsqueeze(),
+            product(h, w.unsqueeze()) + weights.get::<1>("b").unsqueeze(),
         );
         let out = match self.activation {
             ToyActivation::Relu => relu(pre),

@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 use super::ConvNet;
 use super::windowed::{Layer, Maps, Rect};
 use crate::arch::Pass;
-use crate::arch::layers::{Trace, product};
+use crate::arch::layers::{Trace, product_of_rows};
 use crate::hook::Idle;
 use crate::host::floats;
 use crate::input::Input;
@@ -21,17 +21,17 @@ use crate::weights::Weights;
 const CHUNK: usize = 4;
 
 /// What no value went through: all were below 0.
-const NONE: u8 = 4;
+const NONE: u32 = 4;
 
 /// A layer with the size of its input and what went through.
 struct Passed {
     layer: Layer,
-    /// The kernel, transposed: `[channel out, row of the kernel * column * channel in]`.
-    transposed: Tensor<2>,
+    /// The kernel, transposed: `[1, channel out, row of the kernel * column * channel in]`.
+    transposed: Tensor<3>,
     size: [usize; 2],
     channels: usize,
     /// Which of the (one or four) values of each output went through, `[example, output, channel]`.
-    choices: Vec<u8>,
+    choices: Vec<u32>,
 }
 
 impl Passed {
@@ -48,42 +48,29 @@ impl Passed {
         }
     }
 
-    /// Where the values of an output lie among the convolution's.
-    fn members(&self, output: usize) -> ([usize; 4], usize) {
-        let width = self.layer.size[1];
-        if !self.layer.pools {
-            return ([output; 4], 1);
-        }
-        let [_, cells] = self.out();
-        let first = 2 * (output / cells) * width + 2 * (output % cells);
-        ([first, first + 1, first + width, first + width + 1], 4)
-    }
-
     /// The outputs of the convolution `[position, channel]` of one example to what follows it.
     fn choose(&mut self, values: &[f32], out: &mut Vec<f32>) {
         let channels = self.layer.shift.len();
+        let (at, first) = (out.len(), self.choices.len());
         let [height, width] = self.out();
-        for output in 0..height * width {
-            let (members, count) = self.members(output);
-            let at = out.len();
-            out.resize(at + channels, f32::NEG_INFINITY);
-            self.choices.resize(at.max(self.choices.len()), NONE);
-            let first = self.choices.len();
-            self.choices.resize(first + channels, NONE);
-            let (best, choice) = (&mut out[at..], &mut self.choices[first..]);
-            for (member, &position) in (0_u8..).zip(&members[..count]) {
-                let row = &values[position * channels..(position + 1) * channels];
+        out.resize(at + height * width * channels, 0.0);
+        self.choices.resize(first + height * width * channels, NONE);
+        let outputs = out[at..].chunks_exact_mut(channels);
+        let choices = self.choices[first..].chunks_exact_mut(channels);
+        let (scale, shift) = (&self.layer.scale[..channels], &self.layer.shift[..channels]);
+        for (output, (best, choice)) in outputs.zip(choices).enumerate() {
+            let row = |position: usize| &values[position * channels..(position + 1) * channels];
+            if self.layer.pools {
+                let cell = cell(self.layer.size[1], output).map(row);
                 for c in 0..channels {
-                    let value = self.layer.affine(row[c], c);
-                    if value > best[c] {
-                        best[c] = value;
-                        choice[c] = member;
-                    }
+                    let value = |member: usize| cell[member][c] * scale[c] + shift[c];
+                    (best[c], choice[c]) = largest([value(0), value(1), value(2), value(3)]);
                 }
-            }
-            for (best, choice) in best.iter_mut().zip(choice) {
-                if *best <= 0.0 {
-                    (*best, *choice) = (0.0, NONE);
+            } else {
+                let row = row(output);
+                for c in 0..channels {
+                    let value = row[c] * scale[c] + shift[c];
+                    (best[c], choice[c]) = if value > 0.0 { (value, 0) } else { (0.0, NONE) };
                 }
             }
         }
@@ -91,21 +78,30 @@ impl Passed {
 
     /// The gradient at the outputs of one example to that at the convolution's values.
     fn unchoose(&self, example: usize, gradient: &[f32], values: &mut Vec<f32>) {
-        let channels = self.layer.shift.len();
+        let channels = self.layer.scale.len();
         let at = values.len();
         let positions = self.layer.size[0] * self.layer.size[1];
         values.resize(at + positions * channels, 0.0);
         let values = &mut values[at..];
-        let outputs = gradient.len() / channels;
         let choices = &self.choices[example * gradient.len()..(example + 1) * gradient.len()];
-        for output in 0..outputs {
-            let (members, _) = self.members(output);
-            for c in 0..channels {
-                let choice = choices[output * channels + c];
-                if choice != NONE {
-                    let value = self.layer.slope(gradient[output * channels + c], c);
-                    values[members[usize::from(choice)] * channels + c] = value;
+        let scale = &self.layer.scale[..channels];
+        let outputs = gradient
+            .chunks_exact(channels)
+            .zip(choices.chunks_exact(channels));
+        for (output, (gradient, choice)) in outputs.enumerate() {
+            let mut into = |position: usize, member: u32| {
+                let row = &mut values[position * channels..(position + 1) * channels];
+                for c in 0..channels {
+                    let value = gradient[c] * scale[c];
+                    row[c] = if choice[c] == member { value } else { 0.0 };
                 }
+            };
+            if self.layer.pools {
+                for (position, member) in cell(self.layer.size[1], output).into_iter().zip(0..) {
+                    into(position, member);
+                }
+            } else {
+                into(output, 0);
             }
         }
     }
@@ -118,8 +114,7 @@ impl Passed {
         let columns = self.layer.size[1];
         for (position, patch) in patches.chunks(side * run).enumerate() {
             let (row, column) = (position / columns, position % columns);
-            let before = pad.saturating_sub(column);
-            let after = (column + side).saturating_sub(width + pad);
+            let [before, after] = self.layer.outside(column, width);
             for (y, patch) in patch.chunks(run).enumerate() {
                 let Some(row) = (row + y).checked_sub(pad).filter(|&row| row < height) else {
                     continue;
@@ -134,6 +129,25 @@ impl Passed {
     }
 }
 
+/// Where the four values of an output of the pooling lie in a map of this width.
+fn cell(width: usize, output: usize) -> [usize; 4] {
+    let cells = width / 2;
+    let first = 2 * (output / cells) * width + 2 * (output % cells);
+    [first, first + 1, first + width, first + width + 1]
+}
+
+/// The largest of the values of a cell and which it is, the first of equal ones; 0 where none is above.
+fn largest(values: [f32; 4]) -> (f32, u32) {
+    let (mut best, mut choice) = (0.0, NONE);
+    for (value, member) in values.into_iter().zip(0..) {
+        // Not `if`: the compiler takes several channels at a time only where nothing branches.
+        let better = value > best;
+        best = if better { value } else { best };
+        choice = if better { member } else { choice };
+    }
+    (best, choice)
+}
+
 /// The pass: see [`Shortcut`].
 pub(super) fn shortcut<'a>(
     net: &'a ConvNet,
@@ -145,7 +159,10 @@ pub(super) fn shortcut<'a>(
     let device = weights.device();
     let mut layers = layers(net, weights);
     let images = interleaved(net, &floats(input.real()));
-    let mut features = Vec::new();
+    let [height, width] = net.size_after(net.widths.len());
+    let positions = height * width;
+    let channels = net.flat() / positions.max(1);
+    let mut features = Vec::with_capacity(examples * net.flat());
     let each = images.len() / examples.max(1);
     for chunk in images.chunks(CHUNK * each) {
         let mut values = chunk.to_vec();
@@ -158,7 +175,7 @@ pub(super) fn shortcut<'a>(
                     .layer
                     .gather(&maps, example, passed.whole(), &mut patches);
             }
-            let found = multiplied(patches, &passed.layer.matrix);
+            let found = product_of_rows(patches, &passed.layer.matrix);
             values = Vec::new();
             for example in found.chunks(found.len() / count) {
                 let mut out = Vec::new();
@@ -166,15 +183,12 @@ pub(super) fn shortcut<'a>(
                 values.append(&mut out);
             }
         }
-        features.append(&mut values);
+        // The linear layers take one channel after the other.
+        for values in values.chunks_exact(positions * channels) {
+            transposed(values, channels, &mut features);
+        }
     }
-    let [height, width] = net.size_after(net.widths.len());
-    let channels = net.widths.last().copied().unwrap_or(net.input[0]);
-    let shape = [examples, height, width, channels];
-    // The linear layers take one channel after the other.
-    let leaf = Tensor::<4>::from_data(TensorData::new(features, shape), &device)
-        .permute([0, 3, 1, 2])
-        .reshape([examples, net.flat()])
+    let leaf = Tensor::from_data(TensorData::new(features, [examples, net.flat()]), &device)
         .autodiff()
         .require_grad();
     let mut idle = Idle;
@@ -185,10 +199,12 @@ pub(super) fn shortcut<'a>(
         .head()
         .forward(leaf.clone(), weights, &mut trace, &mut pass);
     let back = move |gradient: Tensor<2>| {
-        let gradient = gradient
-            .reshape([examples, channels, height, width])
-            .permute([0, 2, 3, 1]);
-        let gradient = back(&layers, &floats(gradient), examples);
+        let planes = floats(gradient);
+        let mut gradient = Vec::with_capacity(planes.len());
+        for planes in planes.chunks_exact(positions * channels) {
+            transposed(planes, positions, &mut gradient);
+        }
+        let gradient = back(&layers, &gradient, examples);
         let [channels, height, width] = net.input;
         let gradient = planar(net, &gradient);
         let shape = [examples, channels, height, width];
@@ -235,7 +251,7 @@ fn back(layers: &[Passed], gradient: &[f32], examples: usize) -> Vec<f32> {
             for (i, gradient) in gradient.chunks(gradient.len() / count).enumerate() {
                 passed.unchoose(number * CHUNK + i, gradient, &mut values);
             }
-            let patches = multiplied(values, &passed.transposed);
+            let patches = product_of_rows(values, &passed.transposed);
             let size = passed.size[0] * passed.size[1] * passed.channels;
             gradient = vec![0.0; count * size];
             let each = patches.len() / count;
@@ -248,12 +264,11 @@ fn back(layers: &[Passed], gradient: &[f32], examples: usize) -> Vec<f32> {
     all
 }
 
-/// Rows `[row, in]` times `[in, out]`, each row the same in any company.
-fn multiplied(rows: Vec<f32>, by: &Tensor<2>) -> Vec<f32> {
-    let width = by.dims()[0];
-    let count = rows.len() / width;
-    let rows = Tensor::from_data(TensorData::new(rows, [count, width]), &by.device());
-    floats(product(rows, by.clone()))
+/// Appends the columns of a matrix with so many of them.
+fn transposed(matrix: &[f32], columns: usize, into: &mut Vec<f32>) {
+    for column in 0..columns {
+        into.extend(matrix[column..].iter().step_by(columns));
+    }
 }
 
 /// `[example, channel, pixel]` to `[example, pixel, channel]`, normalised.

@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::ConvNet;
 use crate::arch::Pass;
-use crate::arch::layers::{Trace, product};
+use crate::arch::layers::{Trace, product_of_rows};
 use crate::hook::Idle;
 use crate::host::floats;
 use crate::input::Input;
@@ -136,10 +136,10 @@ impl Maps {
 /// A convolution with what follows it: normalisation, ReLU, pooling.
 pub(super) struct Layer {
     pub(super) kernel: usize,
-    /// `[row of the kernel * column * channel in, channel out]`.
-    pub(super) matrix: Tensor<2>,
-    /// Factor of each channel, if there is BatchNorm.
-    scale: Option<Vec<f32>>,
+    /// `[1, row of the kernel * column * channel in, channel out]`.
+    pub(super) matrix: Tensor<3>,
+    /// Factor of each channel: BatchNorm's, or 1.
+    pub(super) scale: Vec<f32>,
     /// What is added to each channel.
     pub(super) shift: Vec<f32>,
     pub(super) pad: usize,
@@ -160,7 +160,7 @@ impl Layer {
         let [out, channels, side, _] = kernel.dims();
         let matrix = kernel
             .permute([2, 3, 1, 0])
-            .reshape([side * side * channels, out]);
+            .reshape([1, side * side * channels, out]);
         let bias = floats(weights.get::<1>(&format!("conv{i}.bias")));
         let part = |part: &str| floats(weights.get::<1>(&format!("bn{i}.{part}")));
         let (scale, shift) = if weights.contains(&format!("bn{i}.weight")) {
@@ -172,9 +172,9 @@ impl Layer {
                 .map(|(gain, variance)| gain / (variance + 1e-5).sqrt())
                 .collect();
             let shift = (0..out).map(|c| (bias[c] - mean[c]) * scale[c] + offset[c]);
-            (Some(scale.clone()), shift.collect())
+            (scale.clone(), shift.collect())
         } else {
-            (None, bias)
+            (vec![1.0; out], bias)
         };
         Self {
             kernel: side,
@@ -189,43 +189,36 @@ impl Layer {
 
     /// The patches of a part of the output, one row each, appended to `patches`.
     pub(super) fn gather(&self, maps: &Maps, example: usize, part: Rect, patches: &mut Vec<f32>) {
-        let [height, width] = maps.size;
-        let (side, channels) = (self.kernel, maps.channels);
-        let pad = self.pad;
-        for row in part.rows[0]..part.rows[1] {
-            for column in part.columns[0]..part.columns[1] {
-                for y in 0..side {
-                    let from = (row + y).checked_sub(pad).filter(|&from| from < height);
-                    let Some(from) = from else {
-                        patches.resize(patches.len() + side * channels, 0.0);
-                        continue;
-                    };
-                    let before = pad.saturating_sub(column);
-                    let after = (column + side).saturating_sub(width + pad);
-                    patches.resize(patches.len() + before * channels, 0.0);
-                    let at = maps.at(example, from, column + before - pad);
-                    let run = (side - before - after) * channels;
-                    patches.extend_from_slice(&maps.values[at..at + run]);
-                    patches.resize(patches.len() + after * channels, 0.0);
+        let width = self.kernel * self.kernel * maps.channels;
+        let at = patches.len();
+        patches.resize(at + part.height() * part.width() * width, 0.0);
+        let rows = patches[at..].chunks_exact_mut((part.width() * width).max(1));
+        for (row, patches) in (part.rows[0]..part.rows[1]).zip(rows) {
+            for y in 0..self.kernel {
+                let from = (row + y).checked_sub(self.pad);
+                let Some(from) = from.filter(|&from| from < maps.size[0]) else {
+                    continue;
+                };
+                let at = maps.at(example, from, 0);
+                let line = &maps.values[at..at + maps.size[1] * maps.channels];
+                let patches = patches.chunks_exact_mut(width);
+                for (column, patch) in (part.columns[0]..).zip(patches) {
+                    let [before, after] = self.outside(column, maps.size[1]);
+                    let run = self.kernel * maps.channels;
+                    let into =
+                        y * run + before * maps.channels..(y + 1) * run - after * maps.channels;
+                    let from = (column + before - self.pad) * maps.channels;
+                    copy(&mut patch[into], &line[from..]);
                 }
             }
         }
     }
 
-    /// What normalisation and bias make of a value of the convolution.
-    pub(super) fn affine(&self, value: f32, channel: usize) -> f32 {
-        let scaled = self
-            .scale
-            .as_ref()
-            .map_or(value, |scale| value * scale[channel]);
-        scaled + self.shift[channel]
-    }
-
-    /// The gradient of that.
-    pub(super) fn slope(&self, gradient: f32, channel: usize) -> f32 {
-        self.scale
-            .as_ref()
-            .map_or(gradient, |scale| gradient * scale[channel])
+    /// How many columns of the kernel at this column lie left and right of a map.
+    pub(super) fn outside(&self, column: usize, width: usize) -> [usize; 2] {
+        let before = self.pad.saturating_sub(column);
+        let after = (column + self.kernel).saturating_sub(width + self.pad);
+        [before, after]
     }
 
     /// Normalises, cuts off below 0 and, where it pools, keeps the largest of each cell: from the
@@ -234,8 +227,7 @@ impl Layer {
         let channels = self.shift.len();
         let value = |position: usize, c: usize| {
             let value = values[position * channels + c];
-            let value = self.scale.as_ref().map_or(value, |scale| value * scale[c]);
-            (value + self.shift[c]).max(0.0)
+            (value * self.scale[c] + self.shift[c]).max(0.0)
         };
         let width = part.width();
         let mut out = Vec::with_capacity(values.len());
@@ -256,6 +248,15 @@ impl Layer {
             }
         }
         out
+    }
+}
+
+/// Copies as much as there is room for; a call to copy three values takes longer than the copy.
+fn copy(into: &mut [f32], from: &[f32]) {
+    match into {
+        [a, b, c] => [*a, *b, *c] = [from[0], from[1], from[2]],
+        [a, b, c, d, e] => [*a, *b, *c, *d, *e] = [from[0], from[1], from[2], from[3], from[4]],
+        into => into.copy_from_slice(&from[..into.len()]),
     }
 }
 
@@ -397,15 +398,8 @@ impl<'a> WindowedConvNet<'a> {
             }
             here.gather(maps, first + i, *part, &mut patches);
         }
-        let [width, channels] = here.matrix.dims();
-        let count = patches.len() / width;
-        let values = if count == 0 {
-            Vec::new()
-        } else {
-            let device = here.matrix.device();
-            let patches = Tensor::from_data(TensorData::new(patches, [count, width]), &device);
-            floats(product(patches, here.matrix.clone()))
-        };
+        let channels = here.shift.len();
+        let values = product_of_rows(patches, &here.matrix);
         let mut at = 0;
         for (i, part) in parts.iter_mut().enumerate() {
             let here = &self.layers[layer];
