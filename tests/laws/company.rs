@@ -156,6 +156,7 @@ impl Attacked<'_> {
             batch_size,
             threads,
             keep: true,
+            ..EvaluationConfig::default()
         };
         let attacks = [self.attack];
         evaluate(self.net, data, &self.threat, &self.goal, &attacks, &config).unwrap()

@@ -45,6 +45,7 @@ fn run(
         batch_size,
         threads,
         keep: true,
+        ..EvaluationConfig::default()
     };
     let threat = ThreatModel::new(norm, radius(norm));
     evaluate(model, data, &threat, goal, attacks, &config).unwrap()

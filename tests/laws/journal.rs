@@ -50,6 +50,7 @@ fn config(batch_size: usize, threads: usize) -> EvaluationConfig {
         batch_size,
         threads,
         keep: true,
+        ..EvaluationConfig::default()
     }
 }
 

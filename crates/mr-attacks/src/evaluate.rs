@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::{Tensor, TensorData};
-use mr_models::{Input, InputKind, Model, ModelSpec, Place, data::Dataset, floats, predictions};
+use mr_models::{Input, InputKind, Model, ModelSpec, Place, data::Dataset, floats};
 use serde::{Deserialize, Serialize};
 
 use crate::attack::Attack;
@@ -17,7 +17,7 @@ use crate::threat::{TOLERANCE, ThreatModel};
 use crate::victim::{Meter, Victim};
 use crate::workers::Workers;
 
-/// How an evaluation runs; none of it but the seed changes what is decided.
+/// How an evaluation runs; none of it but `seed` and `passes` changes what is decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluationConfig {
@@ -29,6 +29,15 @@ pub struct EvaluationConfig {
     pub threads: usize,
     /// Whether to keep the adversarial examples.
     pub keep: bool,
+    /// Passes that a random model is judged by, of which the majority counts; this too changes what is
+    /// decided. A model that is not random is judged by one.
+    #[serde(skip_serializing_if = "is_one")]
+    pub passes: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_one(passes: &usize) -> bool {
+    *passes == 1
 }
 
 impl Default for EvaluationConfig {
@@ -38,6 +47,7 @@ impl Default for EvaluationConfig {
             batch_size: 128,
             threads: 0,
             keep: false,
+            passes: 1,
         }
     }
 }
@@ -189,6 +199,9 @@ pub(crate) fn fits(
     if config.batch_size == 0 {
         return Err(AttackError::setting("batch_size", 0, "at least 1"));
     }
+    if config.passes == 0 {
+        return Err(AttackError::setting("passes", 0, "at least 1"));
+    }
     threat.fits(spec)?;
     goal.fits(spec.classes)?;
     for attack in attacks {
@@ -321,15 +334,14 @@ impl Run<'_> {
         let victim = victim.in_stream("clean");
         let logits = victim.clean_logits();
         check_finite(&logits, &numbers)?;
-        let broken = victim.reached(&logits);
-        let predicted = predictions(&logits);
+        let vote = victim.vote(&logits, None, self.config.passes);
         let examples = (0..rows.len()).map(|i| Judged {
             index: numbers[i],
             label: self.data.labels()[rows[i]],
-            clean: last(&predicted[i]),
-            adversarial: last(&predicted[i]),
-            success: broken[i],
-            distance: broken[i].then_some(0.0),
+            clean: vote.predicted[i],
+            adversarial: vote.predicted[i],
+            success: vote.reached[i],
+            distance: vote.reached[i].then_some(0.0),
             attack: None,
         });
         Ok(Clean {
@@ -355,18 +367,17 @@ impl Run<'_> {
         let point = self.threat.project(origin, sane(proposed, origin));
         let logits = victim.logits(&point);
         check_finite(&logits, &numbers)?;
-        let reached = victim.reached(&logits);
+        let vote = victim.vote(&logits, Some(&point), self.config.passes);
         let inside = self.threat.contains(origin, &point);
         let distances = floats(self.threat.distance(origin, &point));
-        let predicted = predictions(&logits);
         let width = point.dims()[1];
         let points = self.config.keep.then(|| floats(point));
         let found = (0..rows.len()).map(|i| {
-            let success = reached[i] && inside[i];
+            let success = vote.reached[i] && inside[i];
             let at = i * width..(i + 1) * width;
             Found {
                 success,
-                adversarial: last(&predicted[i]),
+                adversarial: vote.predicted[i],
                 distance: distances[i],
                 point: points
                     .as_ref()

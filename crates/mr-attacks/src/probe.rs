@@ -18,6 +18,8 @@ pub struct Probe<'v, 'a> {
     /// Row-major `[example, coordinate]`, of the examples that are left.
     points: Vec<f32>,
     proposed: Vec<Change>,
+    /// Passes that values of a random model are averaged over.
+    passes: usize,
 }
 
 impl<'v, 'a> Probe<'v, 'a> {
@@ -30,7 +32,15 @@ impl<'v, 'a> Probe<'v, 'a> {
             windowed: victim.windowed(objective, start),
             points: floats(start.clone()),
             proposed: Vec::new(),
+            passes: 1,
         }
+    }
+
+    /// The same, with values of a random model averaged over so many passes.
+    #[must_use]
+    pub fn averaging(mut self, passes: usize) -> Self {
+        self.passes = passes;
+        self
     }
 
     fn victim(&self) -> &Victim<'a> {
@@ -71,7 +81,7 @@ impl<'v, 'a> Probe<'v, 'a> {
             let shape = [changes.len(), width];
             let device = self.victim.device();
             let points = Tensor::from_data(TensorData::new(points, shape), &device);
-            self.victim().score(objective, &points)?
+            self.victim().score_mean(objective, &points, self.passes)?
         };
         self.proposed = changes;
         Ok(scores)

@@ -17,7 +17,8 @@ const FALLS: [f64; 2] = [0.2, 0.4];
 /// mean over all examples after each step: it has to rise.
 pub(super) fn check(bench: &mut Bench<'_>, item: Item) -> Result<Item, AttackError> {
     let steps = bench.config.steps;
-    let losses = bench.each("ascent", |victim| losses(victim, steps))?;
+    let eot = bench.config.eot;
+    let losses = bench.each("ascent", |victim| losses(victim, steps, eot))?;
     // An empty sum is -0.
     let sum = |terms: &mut dyn Iterator<Item = f64>| terms.fold(0.0, |sum, term| sum + term);
     let mean =
@@ -46,13 +47,13 @@ pub(super) fn check(bench: &mut Bench<'_>, item: Item) -> Result<Item, AttackErr
 }
 
 /// The loss of each example before the first step and after each.
-fn losses(victim: &Victim<'_>, steps: usize) -> Result<Vec<Vec<f32>>, AttackError> {
+fn losses(victim: &Victim<'_>, steps: usize, eot: usize) -> Result<Vec<Vec<f32>>, AttackError> {
     let threat = victim.threat();
     let length = 2.5 * threat.epsilon / steps as f32;
     let mut point = victim.origin().clone();
     let mut losses = vec![Vec::with_capacity(steps + 1); victim.examples().len()];
     for step in 0..=steps {
-        let climb = victim.climb(&CrossEntropy, &point)?;
+        let climb = victim.climb_mean(&CrossEntropy, &point, eot)?;
         for (own, value) in losses.iter_mut().zip(floats(climb.values)) {
             own.push(value);
         }

@@ -83,7 +83,8 @@ impl<'a> Bench<'a> {
     pub(super) fn pgd(&self) -> Pgd {
         Pgd {
             steps: self.config.steps,
-            // Before a random model an example that reached the goal once had luck.
+            eot: self.config.eot,
+            // Before a random model an example on the brink had luck: the farther beyond, the surer.
             stop_early: !self.examined.model.is_random(),
             ..Pgd::default()
         }
@@ -121,6 +122,7 @@ impl<'a> Bench<'a> {
             batch_size: self.config.batch_size,
             threads: self.config.threads,
             keep: false,
+            passes: self.config.eot,
         };
         let model = self.examined.model;
         let watch = Watch {

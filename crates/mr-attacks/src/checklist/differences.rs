@@ -25,10 +25,12 @@ const ERROR: [f64; 2] = [0.1, 0.5];
 
 /// Central differences of the margin, which is piecewise linear for most networks and does not
 /// saturate, along its gradient and along random directions, against what the gradient says. They tell
-/// a gradient that is wrong, replaced or cut off, and noise. An example with neither a gradient nor a
+/// a gradient that is wrong, replaced or cut off. A random model draws the same at both ends and for the
+/// gradient: differences of draws are none of the derivative. An example with neither a gradient nor a
 /// difference is left out here: "gradients" counts it.
 pub(super) fn check(bench: &mut Bench<'_>, item: Item) -> Result<Item, AttackError> {
-    let errors = bench.each("finite differences", errors)?;
+    let eot = bench.config.eot;
+    let errors = bench.each("finite differences", |victim| errors(victim, eot))?;
     let of = |pick: fn(&[f64; 2]) -> f64| -> Vec<f64> {
         errors
             .iter()
@@ -63,10 +65,10 @@ pub(super) fn check(bench: &mut Bench<'_>, item: Item) -> Result<Item, AttackErr
 
 /// The relative error along the gradient and along random directions, of each example; NaN where
 /// nothing changes.
-fn errors(victim: &Victim<'_>) -> Result<Vec<[f64; 2]>, AttackError> {
+fn errors(victim: &Victim<'_>, eot: usize) -> Result<Vec<[f64; 2]>, AttackError> {
     let base = near(victim);
-    let gradient = victim.climb(&Margin, &base)?.gradient;
-    let along = compare(victim, &base, &gradient, unit(&gradient))?;
+    let gradient = victim.redrawn().climb_mean(&Margin, &base, eot)?.gradient;
+    let along = compare(victim, &base, &gradient, unit(&gradient), eot)?;
     let mut across = vec![[0.0; 2]; along.len()];
     for step in 0..DIRECTIONS {
         let draw = draw(victim, step);
@@ -80,7 +82,7 @@ fn errors(victim: &Victim<'_>) -> Result<Vec<[f64; 2]>, AttackError> {
                 values.extend((0..width).map(|_| if rng.random_bool(0.5) { 1.0 } else { -1.0 }));
             },
         );
-        let found = compare(victim, &base, &gradient, unit(&signs))?;
+        let found = compare(victim, &base, &gradient, unit(&signs), eot)?;
         for (sum, one) in across.iter_mut().zip(found) {
             sum[0] += one[0];
             sum[1] += one[1];
@@ -140,12 +142,12 @@ fn compare(
     base: &Tensor<2>,
     gradient: &Tensor<2>,
     direction: Tensor<2>,
+    eot: usize,
 ) -> Result<Vec<[f64; 2]>, AttackError> {
     let step = direction.clone() * STEP;
-    let above = victim
-        .score(&Margin, &(base.clone() + step.clone()))?
-        .values;
-    let below = victim.score(&Margin, &(base.clone() - step))?.values;
+    let score = |point: Tensor<2>| victim.redrawn().score_mean(&Margin, &point, eot);
+    let above = score(base.clone() + step.clone())?.values;
+    let below = score(base.clone() - step)?.values;
     let said = floats((gradient.clone() * direction).sum_dim(1));
     let rows = above.iter().zip(&below).zip(said);
     Ok(rows

@@ -1,8 +1,8 @@
 //! Zero, exploding or underflowing gradients.
 
 use burn::tensor::activation::softmax;
-use mr_models::floats;
 use mr_models::objective::{CrossEntropy, Margin};
+use mr_models::{Objective, floats};
 
 use super::bench::{Bench, length, quantile};
 use super::{Item, Verdict};
@@ -26,13 +26,17 @@ struct Gradients {
 /// saturate: where only the first is zero, the softmax has underflowed, and attacks on the margin or on
 /// the difference of logits ratio still see something.
 pub(super) fn check(bench: &mut Bench<'_>, item: Item) -> Result<Item, AttackError> {
+    let eot = bench.config.eot;
     let found = bench.each("gradients", |victim| {
         let logits = victim.logits(victim.origin());
         let classes = logits.dims()[2];
         let probabilities = floats(softmax(logits, 2));
         let saturated = probabilities.chunks(classes).map(|row| row.contains(&1.0));
-        let loss = floats(victim.climb(&CrossEntropy, victim.origin())?.gradient);
-        let margin = floats(victim.climb(&Margin, victim.origin())?.gradient);
+        let mean = |objective: &dyn Objective| {
+            let climb = victim.climb_mean(objective, victim.origin(), eot)?;
+            Ok::<_, AttackError>(floats(climb.gradient))
+        };
+        let (loss, margin) = (mean(&CrossEntropy)?, mean(&Margin)?);
         let width = victim.origin().dims()[1];
         let rows = loss.chunks(width).zip(margin.chunks(width)).zip(saturated);
         Ok(rows

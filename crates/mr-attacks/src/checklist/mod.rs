@@ -5,6 +5,13 @@
 //! Each item is one function, which says what it asks, what it measured and what that means. Only
 //! examples that the model gets right are looked at. Limits are those of judgement, not of proof: a
 //! model that passes may still be attacked better, a model that fails has been attacked badly.
+//!
+//! Before a random model every item but `outputs` averages over draws ([`ChecklistConfig::eot`]):
+//! `randomness` compares single draws with averages of them; `gradients`, `finite differences` and
+//! `ascent` look at averages, the differences with the same draws at both ends; the attacks of the
+//! other items climb averages (`transfer`, which climbs another model, does not need to), and a point
+//! breaks an example where most draws say so. So an honestly random model is judged like the mean over
+//! its draws, and what it hides behind single draws is seen.
 
 mod ascent;
 mod bench;
@@ -62,6 +69,10 @@ pub struct ChecklistConfig {
     pub queries: usize,
     /// Random points of the ball per example.
     pub samples: usize,
+    /// Passes of a random model that values and gradients are averaged over (expectation over
+    /// transformation, Athalye et al. 2018), and that say by majority whether a point breaks an
+    /// example; 20 as in `AutoAttack` for random models. A model that is not random gets one.
+    pub eot: usize,
 }
 
 impl Default for ChecklistConfig {
@@ -74,6 +85,7 @@ impl Default for ChecklistConfig {
             restarts: 4,
             queries: 400,
             samples: 100,
+            eot: 20,
         }
     }
 }
@@ -86,6 +98,7 @@ impl ChecklistConfig {
             ("restarts", self.restarts as usize),
             ("queries", self.queries),
             ("samples", self.samples),
+            ("eot", self.eot),
         ];
         match counts.iter().find(|(_, count)| *count == 0) {
             Some((what, _)) => Err(AttackError::setting(what, 0, "at least 1")),
@@ -123,7 +136,7 @@ const ITEMS: [Entry; 12] = [
     },
     Entry {
         name: "randomness",
-        question: "do two passes over the same example agree?",
+        question: "do passes over the same example agree, or at least their averages?",
         in_ball: false,
         check: randomness::check,
     },

@@ -13,6 +13,8 @@ use crate::victim::{Victim, put, row_index, rows_where};
 /// the first that reaches the goal.
 pub(super) struct Points {
     pub(super) samples: usize,
+    /// Passes of a random model that say by majority whether a point reaches the goal.
+    pub(super) passes: usize,
 }
 
 /// A random point of each example's ball; for Linf a random corner where `corner`.
@@ -25,6 +27,24 @@ fn random(victim: &Victim<'_>, draw: Draw<'_>, corner: bool) -> Tensor<2> {
         return threat.project(victim.origin(), origin + signs * threat.epsilon);
     }
     point
+}
+
+impl Points {
+    /// Which points reach the goal. One that does not in the first pass is not asked again: most do not.
+    fn reached(&self, victim: &Victim<'_>, points: &Tensor<2>) -> Vec<bool> {
+        let logits = victim.logits(points);
+        let mut reached = victim.reached(&logits);
+        let hits = rows_where(&reached, true);
+        if !hits.is_empty() {
+            let index = row_index(&hits, points);
+            let (part, logits) = (victim.select(&hits), logits.select(0, index.clone()));
+            let vote = part.vote(&logits, Some(&points.clone().select(0, index)), self.passes);
+            for (row, confirmed) in hits.into_iter().zip(vote.reached) {
+                reached[row] = confirmed;
+            }
+        }
+        reached
+    }
 }
 
 impl Attack for Points {
@@ -48,7 +68,7 @@ impl Attack for Points {
                 step: sample as u32,
             };
             let points = random(&part, draw, sample % 2 == 1);
-            let reached = part.reached(&part.logits(&points));
+            let reached = self.reached(&part, &points);
             let hits = rows_where(&reached, true);
             if !hits.is_empty() {
                 let there: Vec<usize> = hits.iter().map(|&row| open[row]).collect();

@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, count, missed};
 use super::{Item, Verdict};
-use crate::attack::Fgsm;
+use crate::attack::Pgd;
 use crate::error::AttackError;
 
 /// Share of examples that a single step may break alone: many steps from a random start can miss one
@@ -13,7 +13,14 @@ const MISSED: [f64; 2] = [0.02, 0.05];
 /// catastrophic overfitting (Wong et al. 2020).
 pub(super) fn check(bench: &mut Bench<'_>, item: Item) -> Result<Item, AttackError> {
     let many = bench.plain()?;
-    let single = bench.broken(bench.examined.threat, &Fgsm::default())?;
+    // The fast gradient sign method, but along the mean gradient of a random model.
+    let step = Pgd {
+        steps: 1,
+        step_size: Some(bench.examined.threat.epsilon),
+        random_start: false,
+        ..bench.pgd()
+    };
+    let single = bench.broken(bench.examined.threat, &step)?;
     let (total, alone) = (many.len(), missed(&single, &many));
     let (many, single) = (count(&many), count(&single));
     let item = item

@@ -16,11 +16,11 @@ const MISSED: [f64; 2] = [0.02, 0.05];
 
 /// Random points of the ball.
 pub(super) fn points(bench: &mut Bench<'_>, item: Item) -> Result<Item, AttackError> {
-    let samples = bench.config.samples;
+    let (samples, passes) = (bench.config.samples, bench.config.eot);
     compare(
         bench,
         item,
-        &Points { samples },
+        &Points { samples, passes },
         &format!("{samples} random points"),
     )
 }
@@ -34,6 +34,7 @@ pub(super) fn search(bench: &mut Bench<'_>, item: Item) -> Result<Item, AttackEr
     let square = Square {
         queries,
         rescale_schedule: true,
+        eot: bench.config.eot,
         ..Square::default()
     };
     compare(

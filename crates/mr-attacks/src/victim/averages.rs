@@ -1,7 +1,10 @@
 //! Averages over passes of a random model.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use burn::tensor::Tensor;
-use mr_models::Objective;
+use mr_models::{Objective, predictions};
 
 use super::{Climb, Scores, Victim};
 use crate::error::AttackError;
@@ -69,6 +72,53 @@ impl Victim<'_> {
         })
     }
 
+    /// What most of so many passes say at these points, the clean ones where none are given: the first
+    /// pass gave `logits`. The goal is reached where more than half of the passes reach it; the class
+    /// is the most frequent at the last position, the lowest of several.
+    pub(crate) fn vote(
+        &self,
+        logits: &Tensor<3>,
+        point: Option<&Tensor<2>>,
+        passes: usize,
+    ) -> Vote {
+        let passes = self.passes_of(passes);
+        let mut hits = Hits::of(&self.reached(logits));
+        let mut counts = vec![vec![0; logits.dims()[2]]; logits.dims()[0]];
+        let count = |logits: &Tensor<3>, counts: &mut Vec<Vec<usize>>| {
+            for (counts, predicted) in counts.iter_mut().zip(predictions(logits)) {
+                if let Some(&class) = predicted.last() {
+                    counts[class] += 1;
+                }
+            }
+        };
+        count(logits, &mut counts);
+        for _ in 1..passes {
+            let logits = match point {
+                Some(point) => self.logits(point),
+                None => self.clean_logits(),
+            };
+            hits.add(&self.reached(&logits));
+            count(&logits, &mut counts);
+        }
+        let most = |counts: &Vec<usize>| {
+            let best = counts.iter().copied().max().unwrap_or_default();
+            counts.iter().position(|&one| one == best)
+        };
+        Vote {
+            reached: hits.majority(passes),
+            predicted: counts.iter().filter_map(most).collect(),
+        }
+    }
+
+    /// The same batch, whose passes draw what the next passes of this one draw: to ask the same random
+    /// numbers again.
+    pub(crate) fn redrawn(&self) -> Self {
+        Self {
+            passes: Rc::new(RefCell::new(self.passes.borrow().clone())),
+            ..self.same()
+        }
+    }
+
     /// The passes that an average takes.
     fn passes_of(&self, passes: usize) -> usize {
         if self.model.is_random() {
@@ -77,6 +127,12 @@ impl Victim<'_> {
             1
         }
     }
+}
+
+/// What most passes say, by example.
+pub(crate) struct Vote {
+    pub(crate) reached: Vec<bool>,
+    pub(crate) predicted: Vec<usize>,
 }
 
 /// How many passes reached the goal, by example.
@@ -100,5 +156,63 @@ impl Hits {
 
     fn majority(&self, passes: usize) -> Vec<bool> {
         self.0.iter().map(|&hits| 2 * hits > passes).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use mr_models::data::Dataset;
+    use mr_models::{Architecture, DefenceConfig, Defended, Mlp, Network};
+
+    use super::Hits;
+    use crate::{EvaluationConfig, Goal, Norm, ThreatModel, evaluate};
+
+    #[test]
+    fn a_majority_is_more_than_half() {
+        let mut hits = Hits::of(&[true, true, false]);
+        hits.add(&[true, false, false]);
+        assert_eq!(hits.majority(2), [true, false, false]);
+        hits.add(&[false, true, true]);
+        assert_eq!(hits.majority(3), [true, true, false]);
+    }
+
+    /// The logits are .6 and .4, with noise of .3 on each: a pass is right with a probability of
+    /// Phi(.2 / (.3 sqrt 2)) = .681, most of 201 passes with one of 1 - 1e-8.
+    #[test]
+    fn an_evaluation_is_judged_by_most_passes() {
+        let mlp = Mlp {
+            input: [2, 1, 1],
+            hidden: vec![],
+            classes: 2,
+            ..Mlp::default()
+        };
+        let named = vec![
+            (
+                "linear1.weight".into(),
+                vec![2, 2],
+                vec![1.0, 0.0, 0.0, 1.0],
+            ),
+            ("linear1.bias".into(), vec![2], vec![0.0; 2]),
+        ];
+        let net = Network::with_weights(Architecture::Mlp(mlp), named, &Device::flex()).unwrap();
+        let noise: DefenceConfig = "noise=0.3".parse().unwrap();
+        let net = Defended::by_config(net, &[noise]).unwrap();
+        let classes = vec!["a".into(), "b".into()];
+        let (pixels, labels) = ([0.6, 0.4].repeat(400), vec![0; 400]);
+        let data = Dataset::of_floats("same", [2, 1, 1], classes, pixels, labels).unwrap();
+        let threat = ThreatModel::new(Norm::Linf, 0.0);
+        let accuracy = |passes| {
+            let config = EvaluationConfig {
+                passes,
+                ..EvaluationConfig::default()
+            };
+            let found = evaluate(&net, &data, &threat, &Goal::Untargeted, &[], &config).unwrap();
+            (found.clean_accuracy(), found.counts.forwards)
+        };
+        let (one, forwards) = accuracy(1);
+        assert!((one - 0.681).abs() < 0.07, "{one}");
+        assert_eq!(forwards, 400);
+        assert_eq!(accuracy(201), (1.0, 201 * 400));
     }
 }

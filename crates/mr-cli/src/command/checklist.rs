@@ -23,8 +23,9 @@ pub(super) const EXAMPLES: i64 = 200;
 /// Ask whether a robust accuracy can be believed: the checklist for gradient masking
 ///
 /// Attacks that follow gradients find nothing where a defence hides them. Each item asks for a sign of
-/// that (Athalye et al. 2018, Carlini et al. 2019), prints what it measured and judges it. Exit code 1
-/// if an item fails.
+/// that (Athalye et al. 2018, Carlini et al. 2019), prints what it measured and judges it. Of a random
+/// model values and gradients are averaged over checklist.eot draws (20) by every item but the first,
+/// and most of them say whether an example is broken. Exit code 1 if an item fails.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mr checklist --model runs/half --epsilon 0.1

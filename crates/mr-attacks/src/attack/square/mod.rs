@@ -38,6 +38,8 @@ pub struct Square {
     pub objective: String,
     /// Whether the schedule, made for 10,000 queries, is stretched to as many as there are.
     pub rescale_schedule: bool,
+    /// Passes that values of a random model are averaged over; one before a model that is not random.
+    pub eot: usize,
     /// Whether all examples draw the same squares, and none at the lower and right edge, as in the
     /// authors' code.
     pub compat: bool,
@@ -51,6 +53,7 @@ impl Default for Square {
             restarts: 1,
             objective: "margin".into(),
             rescale_schedule: false,
+            eot: 1,
             compat: false,
         }
     }
@@ -108,7 +111,7 @@ impl Square {
             .collect();
         let start = TensorData::new(start, [count, width]);
         let start = Tensor::from_data(start, &victim.device());
-        let first = victim.score(objective, &start)?;
+        let first = victim.score_mean(objective, &start, self.eot)?;
         let mut found = Searched {
             points: floats(start.clone()),
             values: first.values,
@@ -118,7 +121,7 @@ impl Square {
         if open.is_empty() {
             return Ok(found);
         }
-        let mut probe = Probe::new(victim, objective, &start);
+        let mut probe = Probe::new(victim, objective, &start).averaging(self.eot);
         if open.len() < count {
             probe.select(&open, &open);
         }
@@ -186,6 +189,7 @@ impl Attack for Square {
         in_norms("square", threat, &[Norm::Linf, Norm::L2, Norm::L1])?;
         at_least_one("queries", self.queries)?;
         at_least_one("restarts", self.restarts as usize)?;
+        at_least_one("eot", self.eot)?;
         if !(self.p > 0.0 && self.p <= 1.0) {
             return Err(AttackError::setting("p", self.p, "above 0, at most 1"));
         }

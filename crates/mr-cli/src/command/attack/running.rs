@@ -124,7 +124,6 @@ impl Run<'_> {
             "weights": self.subject.digest(),
             "model": json(self.subject.network.architecture())?,
             "defence": json(&self.subject.defences)?,
-            "defence": json(&self.subject.defences)?,
             "data": json(&self.settings.data)?,
             "split": self.settings.split,
             "threat": json(threat)?,
@@ -132,6 +131,7 @@ impl Run<'_> {
             "attack": json(&self.settings.attack)?,
             "seed": config.seed,
             "keep": config.keep,
+            "passes": config.passes,
             "device": self.device,
         }))
     }
