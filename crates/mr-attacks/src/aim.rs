@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attack::{Attack, ObjectiveAttack};
 use crate::error::AttackError;
-use crate::evaluate::{EvaluationConfig, Run, check_finite, fits, last, lock, sane};
+use crate::evaluate::{EvaluationConfig, Run, check_finite, fits, last, lock};
 use crate::evaluation::Counts;
 use crate::goal::{Goal, Never};
 use crate::threat::ThreatModel;
@@ -155,7 +155,7 @@ fn aim_batch(
     let origin = victim.origin();
     let (before, _) = victim.see(objective, origin)?;
     let proposed = attack.run_on(&victim, objective)?;
-    let point = run.threat.project(origin, sane(proposed, origin));
+    let point = run.threat.project(origin, victim.finite_points(proposed));
     let (after, logits) = victim.see(objective, &point)?;
     check_finite(&logits, &numbers)?;
 
@@ -165,6 +165,14 @@ fn aim_batch(
     let divergences = floats(kl_divergence(&clean, &logits).clamp_min(0.0));
     let (clean, adversarial) = (predictions(&clean), predictions(&logits));
     let (before, after) = (floats(before), floats(after));
+    if let Some(row) = before.iter().position(|value| !value.is_finite()) {
+        return Err(AttackError::Data(format!(
+            "example {} of `{}`: the objective `{}` is no finite number, so that nothing can be driven up",
+            numbers[row],
+            run.data.name(),
+            objective.name()
+        )));
+    }
     let examples: Vec<Aim> = (0..rows.len())
         .map(|i| {
             let kept = Aim {

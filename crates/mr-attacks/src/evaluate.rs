@@ -364,7 +364,7 @@ impl Run<'_> {
         let victim = victim.with_reference(reference).in_stream(&name);
         let proposed = attack.run(&victim)?;
         let origin = victim.origin();
-        let point = self.threat.project(origin, sane(proposed, origin));
+        let point = self.threat.project(origin, victim.finite_points(proposed));
         let logits = victim.logits(&point);
         check_finite(&logits, &numbers)?;
         let vote = victim.vote(&logits, Some(&point), self.config.passes);
@@ -440,12 +440,6 @@ fn rows_of(all: &[f32], rows: &[usize], count: usize, victim: &Victim<'_>) -> Te
     }
     let shape = [rows.len(), width / classes, classes];
     Tensor::from_data(TensorData::new(values, shape), &victim.device())
-}
-
-/// A proposal that is not a finite number is no proposal.
-pub(crate) fn sane(proposed: Tensor<2>, origin: &Tensor<2>) -> Tensor<2> {
-    let broken = proposed.clone().is_finite().bool_not();
-    proposed.mask_where(broken, origin.clone())
 }
 
 pub(crate) fn check_finite(logits: &Tensor<3>, numbers: &[u64]) -> Result<(), AttackError> {

@@ -36,12 +36,24 @@ pub struct Counts {
     pub forwards: u64,
     /// Backward passes.
     pub backwards: u64,
+    /// Passes whose logits, objective or gradient held NaN or an infinity, and proposals that did.
+    #[serde(default, skip_serializing_if = "none")]
+    pub not_finite: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes fields by reference"
+)]
+fn none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         self.forwards += other.forwards;
         self.backwards += other.backwards;
+        self.not_finite += other.not_finite;
     }
 }
 

@@ -4,6 +4,7 @@ use burn::tensor::{Tensor, TensorData};
 use mr_models::{Model, Objective, data::Dataset, floats, objective};
 use serde::{Deserialize, Serialize};
 
+use crate::attack::{above_zero, at_least_one};
 use crate::error::AttackError;
 use crate::evaluate::data_fits;
 use crate::goal::Goal;
@@ -54,16 +55,10 @@ impl Default for FitConfig {
 
 impl FitConfig {
     pub(crate) fn fits(&self) -> Result<(), AttackError> {
-        for (what, count) in [("epochs", self.epochs), ("batch_size", self.batch_size)] {
-            if count == 0 {
-                return Err(AttackError::setting(what, count, "at least 1"));
-            }
-        }
-        if let Some(size) = self.step_size
-            && !(size.is_finite() && size > 0.0)
-        {
-            let valid = "a finite number above 0";
-            return Err(AttackError::setting("step_size", size, valid));
+        at_least_one("epochs", self.epochs)?;
+        at_least_one("batch_size", self.batch_size)?;
+        if let Some(size) = self.step_size {
+            above_zero("step_size", size)?;
         }
         if self.clip.is_nan() {
             return Err(AttackError::setting("clip", self.clip, "a number, or inf"));

@@ -26,7 +26,7 @@ pub enum Flag {
     },
     /// The outputs are probabilities, not logits.
     Probabilities,
-    /// Some gradients are exactly 0.
+    /// Some gradients are exactly 0, or no numbers.
     ZeroGradients {
         /// Examples without a gradient.
         zero: usize,
@@ -37,6 +37,11 @@ pub enum Flag {
     SquareGains {
         /// By how much it lowered the robust accuracy.
         gain: f64,
+    },
+    /// Some passes gave NaN or an infinity, which attacks neither follow nor count as success.
+    NotFinite {
+        /// Passes of one example whose logits, objective or gradient did, and proposals that held them.
+        passes: u64,
     },
     /// The difference of logits ratio needs more classes.
     FewClasses {
@@ -69,6 +74,11 @@ impl fmt::Display for Flag {
                 "square lowered the robust accuracy by {:.2} points after the attacks by gradient: \
                  the gradients may be masked; give square more queries, or adapt an attack",
                 100.0 * gain
+            ),
+            Self::NotFinite { passes } => write!(
+                f,
+                "{passes} passes gave NaN or an infinity, as logits, objective or gradient: attacks went \
+                 on without them, and may miss what a model of finite numbers shows"
             ),
             Self::FewClasses { classes, needed } => write!(
                 f,
@@ -151,22 +161,24 @@ pub fn flags_of_attacks(spec: &ModelSpec, attacks: &[AttackConfig]) -> Vec<Flag>
     flags
 }
 
-/// Whether the search without gradients found what the attacks by gradient missed.
+/// Whether passes gave what is no finite number, and whether the search without gradients found what
+/// the attacks by gradient missed.
 pub fn flags_of_result(evaluation: &Evaluation) -> Vec<Flag> {
+    let mut flags = Vec::new();
+    let passes = evaluation.counts.not_finite;
+    if passes > 0 {
+        flags.push(Flag::NotFinite { passes });
+    }
     let attempts = &evaluation.attempts;
-    let Some(at) = attempts.iter().position(|a| a.attack == "square") else {
-        return Vec::new();
-    };
-    if at == 0 {
-        return Vec::new();
+    let square = attempts.iter().position(|a| a.attack == "square");
+    if let Some(at @ 1..) = square {
+        let count = evaluation.examples.len().max(1) as f64;
+        let gain = (attempts[at - 1].robust - attempts[at].robust) as f64 / count;
+        if gain > GAIN {
+            flags.push(Flag::SquareGains { gain });
+        }
     }
-    let count = evaluation.examples.len().max(1) as f64;
-    let gain = (attempts[at - 1].robust - attempts[at].robust) as f64 / count;
-    if gain > GAIN {
-        vec![Flag::SquareGains { gain }]
-    } else {
-        Vec::new()
-    }
+    flags
 }
 
 struct Logits {
@@ -215,9 +227,15 @@ fn largest_difference(passes: &[Logits]) -> f32 {
     largest
 }
 
-fn is_distribution(row: &[f32]) -> bool {
+/// Whether an output is one of probabilities.
+pub(crate) fn is_distribution(row: &[f32]) -> bool {
     let inside = |v: &f32| *v > -PROBABILITY && *v < 1.0 + PROBABILITY;
     row.iter().all(inside) && (row.iter().sum::<f32>() - 1.0).abs() < PROBABILITY
+}
+
+/// Whether a gradient leads anywhere: NaN leads nowhere either.
+fn has_direction(gradient: &[f32]) -> bool {
+    gradient.iter().all(|v| v.is_finite()) && gradient.iter().any(|&v| v != 0.0)
 }
 
 /// Examples that are right and whose gradient at the input is 0, of the objective that attacks climb;
@@ -239,7 +257,7 @@ fn zero_gradients(
     Ok(gradient
         .chunks(width)
         .zip(right)
-        .filter(|(row, right)| **right && row.iter().all(|&v| v == 0.0))
+        .filter(|(row, right)| **right && !has_direction(row))
         .count())
 }
 

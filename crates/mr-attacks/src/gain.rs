@@ -226,6 +226,7 @@ fn slopes(
     let counts = Counts {
         forwards: 2 * count,
         backwards: count,
+        not_finite: 0,
     };
     Ok((gains, counts))
 }

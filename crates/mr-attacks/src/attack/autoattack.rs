@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Apgd, Attack, AttackConfig, Fab, Square};
 use crate::error::AttackError;
 use crate::threat::{Norm, ThreatModel};
-use crate::victim::{Victim, put, row_index, rows_where};
+use crate::victim::{Victim, put_some, rows_where};
 
 /// An ensemble of attacks whose settings nobody has to tune (Croce & Hein 2020, "Reliable evaluation
 /// of adversarial robustness with an ensemble of diverse parameter-free attacks"; for L1 Croce & Hein
@@ -122,12 +122,7 @@ impl Attack for AutoAttack {
             let points = member.attack().run(&part)?;
             let points = victim.threat().project(part.origin(), points);
             let reached = part.reached(&part.logits(&points));
-            let broken = rows_where(&reached, true);
-            if !broken.is_empty() {
-                let rows: Vec<usize> = broken.iter().map(|&row| open[row]).collect();
-                let points = points.clone().select(0, row_index(&broken, &points));
-                found = put(&found, &rows, &points);
-            }
+            found = put_some(&found, &open, &rows_where(&reached, true), &points);
             open = rows_where(&reached, false)
                 .into_iter()
                 .map(|row| open[row])

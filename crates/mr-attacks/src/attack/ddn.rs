@@ -5,15 +5,12 @@ use mr_models::{ModelSpec, Objective, objective};
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use super::nearest::{Nearest, Walk, Walker, above_zero, cosine, length};
-use super::{Attack, ObjectiveAttack, at_least_one, in_norms};
+use super::nearest::{Nearest, Seen, Walk, Walker, cosine, length};
+use super::{Attack, ObjectiveAttack, above_zero, at_least_one, in_norms};
 use crate::error::AttackError;
 use crate::randomness::Draw;
 use crate::threat::{Norm, ThreatModel};
 use crate::victim::Victim;
-
-/// The shortest gradient that has a direction.
-const FLAT: f32 = 1e-12;
 
 /// Lengths of the first and the last step.
 const STEP: [f32; 2] = [1.0, 0.01];
@@ -135,39 +132,27 @@ impl ObjectiveAttack for Ddn {
             radius: self.init_norm,
             most: nearest.farthest(row),
         };
-        let mut walk = Walk::new(victim, nearest.open().into_iter().map(start).collect());
+        let riders = nearest.open().into_iter().map(start).collect();
         let mut direction = vec![0.0; victim.origin().dims()[1]];
-        for step in 0..self.steps {
-            if walk.is_empty() {
-                break;
-            }
-            let seen = walk.climb(objective)?;
-            let length_of_step = cosine(STEP, step, self.steps);
-            for (i, rider) in walk.walkers.iter_mut().enumerate() {
-                if seen.reached[i] {
-                    nearest.offer(rider.row, &rider.point);
+        let step = |rider: &mut Rider, step: usize, seen: Seen<'_>, nearest: &Nearest| {
+            let change = if seen.reached {
+                -self.gamma
+            } else {
+                self.gamma
+            };
+            rider.radius = (rider.radius * (1.0 + change)).min(rider.most);
+            let size = length(Norm::L2, seen.gradient.iter().copied());
+            if size == 0.0 {
+                drawn(victim, victim.examples()[rider.row], step, &mut direction);
+            } else {
+                for (d, g) in direction.iter_mut().zip(seen.gradient) {
+                    *d = g / size;
                 }
-                let factor = if seen.reached[i] {
-                    1.0 - self.gamma
-                } else {
-                    1.0 + self.gamma
-                };
-                rider.radius = (rider.radius * factor).min(rider.most);
-                let gradient = seen.gradient(i);
-                let size = length(Norm::L2, gradient.iter().copied());
-                if size < FLAT {
-                    drawn(victim, victim.examples()[rider.row], step, &mut direction);
-                } else {
-                    for (d, g) in direction.iter_mut().zip(gradient) {
-                        *d = g / size;
-                    }
-                }
-                let origin = nearest.origin(rider.row);
-                rider.ride(origin, &direction, length_of_step, bounds);
             }
-            walk.release(|rider| nearest.closed(rider.row));
-        }
-        walk.end(&mut nearest);
+            let reach = cosine(STEP, step, self.steps);
+            rider.ride(nearest.origin(rider.row), &direction, reach, bounds);
+        };
+        Walk::new(victim, riders).run(objective, self.steps, &mut nearest, step)?;
         Ok(nearest.finish(victim))
     }
 }
@@ -190,6 +175,17 @@ mod tests {
             ..Ddn::default()
         };
         finds_the_smallest_at_the_logits(&margin, Norm::L2, 0.05);
+    }
+
+    #[test]
+    fn a_gradient_that_is_small_still_leads() {
+        for scale in ["0.0000000000001", "1e-30"] {
+            let faint = Ddn {
+                objective: format!("{scale} margin"),
+                ..Ddn::default()
+            };
+            finds_the_smallest(&faint, Norm::L2, 0.02);
+        }
     }
 
     #[test]

@@ -5,8 +5,8 @@ use mr_models::{ModelSpec, Objective, objective};
 use serde::{Deserialize, Serialize};
 
 use super::ball::into_ball;
-use super::nearest::{Nearest, Walk, Walker, above_zero, cosine, dual_length, length};
-use super::{Attack, ObjectiveAttack, at_least_one};
+use super::nearest::{Nearest, Seen, Walk, Walker, cosine, dual_length, length};
+use super::{Attack, ObjectiveAttack, above_zero, at_least_one};
 use crate::error::AttackError;
 use crate::threat::{Norm, ThreatModel};
 use crate::victim::Victim;
@@ -77,7 +77,7 @@ impl Walker for Hiker {
 
 impl Hiker {
     /// The radius of the next ball. `best` is the smallest success so far, infinity before the first.
-    fn resize(&mut self, norm: Norm, gamma: f32, best: f32, seen: &Seen<'_>) {
+    fn resize(&mut self, norm: Norm, gamma: f32, best: f32, seen: Seen<'_>) {
         let radius = self.radius;
         self.found = best.is_finite();
         self.radius = match (norm, seen.reached) {
@@ -90,7 +90,10 @@ impl Hiker {
             (_, false) => {
                 let steepness = dual_length(norm, seen.gradient).max(FLOOR);
                 let size = length(norm, self.change.iter().copied());
-                (size + seen.value.abs() / steepness) * (1.0 + gamma)
+                let ahead = seen.value.abs() / steepness;
+                // An objective that is no number says nothing of where the boundary is.
+                let ahead = if ahead.is_finite() { ahead } else { 0.0 };
+                (size + ahead) * (1.0 + gamma)
             }
         }
         .clamp(0.0, self.most);
@@ -127,12 +130,6 @@ impl Hiker {
             }
         }
     }
-}
-
-struct Seen<'s> {
-    value: f32,
-    gradient: &'s [f32],
-    reached: bool,
 }
 
 impl Attack for Fmn {
@@ -176,36 +173,22 @@ impl ObjectiveAttack for Fmn {
             found: false,
             most: nearest.farthest(row),
         };
-        let mut walk = Walk::new(victim, nearest.open().into_iter().map(start).collect());
+        let hikers = nearest.open().into_iter().map(start).collect();
         let alphas = [self.alpha, self.alpha_final.unwrap_or(self.alpha / 100.0)];
-        for step in 0..self.steps {
-            if walk.is_empty() {
-                break;
-            }
-            let slopes = walk.climb(objective)?;
+        let gammas = [self.gamma, self.gamma_final];
+        let step = |hiker: &mut Hiker, step: usize, seen: Seen<'_>, nearest: &Nearest| {
+            let gamma = cosine(gammas, step, self.steps);
+            hiker.resize(norm, gamma, nearest.distance(hiker.row), seen);
             let alpha = cosine(alphas, step, self.steps);
-            let gamma = cosine([self.gamma, self.gamma_final], step, self.steps);
-            for (i, hiker) in walk.walkers.iter_mut().enumerate() {
-                let seen = Seen {
-                    value: slopes.values[i],
-                    gradient: slopes.gradient(i),
-                    reached: slopes.reached[i],
-                };
-                if seen.reached {
-                    nearest.offer(hiker.row, &hiker.point);
-                }
-                hiker.resize(norm, gamma, nearest.distance(hiker.row), &seen);
-                hiker.step(
-                    norm,
-                    alpha,
-                    nearest.origin(hiker.row),
-                    seen.gradient,
-                    bounds,
-                );
-            }
-            walk.release(|hiker| nearest.closed(hiker.row));
-        }
-        walk.end(&mut nearest);
+            hiker.step(
+                norm,
+                alpha,
+                nearest.origin(hiker.row),
+                seen.gradient,
+                bounds,
+            );
+        };
+        Walk::new(victim, hikers).run(objective, self.steps, &mut nearest, step)?;
         Ok(nearest.finish(victim))
     }
 }

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use super::{Attack, in_norms};
+use super::{Attack, above_zero, at_least_one, in_norms};
 use crate::error::AttackError;
 use crate::randomness::Draw;
 use crate::threat::{Norm, ThreatModel};
@@ -81,19 +81,10 @@ impl Attack for HopSkipJump {
             ("max_evaluations", self.max_evaluations),
             ("starts", self.starts as usize),
         ];
-        for (what, count) in counts {
-            if count == 0 {
-                return Err(AttackError::setting(what, count, "at least 1"));
-            }
-        }
-        if !(self.gamma.is_finite() && self.gamma > 0.0) {
-            return Err(AttackError::setting(
-                "gamma",
-                self.gamma,
-                "a finite number above 0",
-            ));
-        }
-        Ok(())
+        counts
+            .into_iter()
+            .try_for_each(|(what, count)| at_least_one(what, count))?;
+        above_zero("gamma", self.gamma as f32)
     }
 
     fn run(&self, victim: &Victim<'_>) -> Result<Tensor<2>, AttackError> {

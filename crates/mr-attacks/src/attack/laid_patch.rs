@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, TensorData};
 use mr_models::{ModelSpec, Place, floats};
 
-use super::Attack;
+use super::{Attack, at_least_one};
 use crate::error::AttackError;
 use crate::patch::Patch;
 use crate::randomness::Draw;
@@ -33,9 +33,7 @@ impl Attack for LaidPatch {
                 threat.place
             )));
         }
-        if self.places == 0 {
-            return Err(AttackError::setting("places", 0, "at least 1"));
-        }
+        at_least_one("places", self.places as usize)?;
         self.patch.fits(spec)
     }
 

@@ -22,7 +22,7 @@ mod pgd;
 mod planes;
 mod square;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transfer;
 
 use burn::tensor::Tensor;
@@ -186,6 +186,14 @@ pub(crate) fn at_least_one(what: &'static str, count: usize) -> Result<(), Attac
     Ok(())
 }
 
+/// Refuses a setting that is not a finite number above 0.
+pub(crate) fn above_zero(what: &'static str, value: f32) -> Result<(), AttackError> {
+    if value.is_finite() && value > 0.0 {
+        return Ok(());
+    }
+    Err(AttackError::setting(what, value, "a finite number above 0"))
+}
+
 impl AttackConfig {
     /// The attacks that it stands for: an ensemble's members in their order, else itself.
     pub fn members(&self, norm: crate::threat::Norm) -> Vec<Self> {
@@ -193,6 +201,21 @@ impl AttackConfig {
             Self::AutoAttack(ensemble) => ensemble.members(norm),
             attack => vec![attack.clone()],
         }
+    }
+
+    /// The same without an early stop, where it has one: going on where the goal is reached, as far up
+    /// the objective as it comes.
+    #[must_use]
+    pub fn to_the_end(&self) -> Self {
+        let mut attack = self.clone();
+        match &mut attack {
+            Self::Pgd(Pgd { stop_early, .. })
+            | Self::Bim(Bim { stop_early, .. })
+            | Self::MiFgsm(MiFgsm { stop_early, .. })
+            | Self::Apgd(Apgd { stop_early, .. }) => *stop_early = false,
+            _ => {}
+        }
+        attack
     }
 }
 

@@ -6,6 +6,7 @@ use std::f32::consts::PI;
 use burn::tensor::{Tensor, TensorData};
 use mr_models::{ModelSpec, Objective, floats};
 
+pub(super) use super::above_zero;
 use crate::error::AttackError;
 use crate::threat::{Norm, ThreatModel};
 use crate::victim::Victim;
@@ -171,6 +172,33 @@ impl<'v, 'a, W: Walker> Walk<'v, 'a, W> {
         Slopes::of(self.victim(), objective, &self.points())
     }
 
+    /// Climbs an objective step by step: enters successes, has each example take its `step`, of that number
+    /// and by what was seen, and lets go those for which nothing better is wanted. Looks once more at last.
+    pub(super) fn run(
+        mut self,
+        objective: &dyn Objective,
+        steps: usize,
+        nearest: &mut Nearest,
+        mut step: impl FnMut(&mut W, usize, Seen<'_>, &Nearest),
+    ) -> Result<(), AttackError> {
+        for number in 0..steps {
+            if self.is_empty() {
+                return Ok(());
+            }
+            let slopes = self.climb(objective)?;
+            for (i, walker) in self.walkers.iter_mut().enumerate() {
+                let seen = slopes.seen(i);
+                if seen.reached {
+                    nearest.offer(walker.row(), walker.point());
+                }
+                step(walker, number, seen, nearest);
+            }
+            self.release(|walker| nearest.closed(walker.row()));
+        }
+        self.end(nearest);
+        Ok(())
+    }
+
     /// Their rows in the whole batch.
     pub(super) fn rows(&self) -> Vec<usize> {
         self.walkers.iter().map(Walker::row).collect()
@@ -228,6 +256,14 @@ pub(super) struct Slopes {
     pub(super) reached: Vec<bool>,
 }
 
+/// The same of one row.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'s> {
+    pub(super) value: f32,
+    pub(super) gradient: &'s [f32],
+    pub(super) reached: bool,
+}
+
 impl Slopes {
     pub(super) fn of(
         victim: &Victim<'_>,
@@ -247,6 +283,14 @@ impl Slopes {
             gradients,
             reached: climb.reached,
         })
+    }
+
+    fn seen(&self, row: usize) -> Seen<'_> {
+        Seen {
+            value: self.values[row],
+            gradient: self.gradient(row),
+            reached: self.reached[row],
+        }
     }
 
     /// The gradient of a row.
@@ -269,14 +313,6 @@ pub(super) fn usual_radius(norm: Norm) -> f32 {
         Norm::L2 => 1.0,
         Norm::L1 | Norm::L0 => 5.0,
     }
-}
-
-/// Refuses a setting that is not a finite number above 0.
-pub(super) fn above_zero(what: &'static str, value: f32) -> Result<(), AttackError> {
-    if value.is_finite() && value > 0.0 {
-        return Ok(());
-    }
-    Err(AttackError::setting(what, value, "a finite number above 0"))
 }
 
 /// Refuses a model without a second class: there is nothing to mistake the first for.

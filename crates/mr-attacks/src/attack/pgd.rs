@@ -7,18 +7,18 @@ use mr_models::{ModelSpec, Objective, objective};
 use serde::{Deserialize, Serialize};
 
 use super::field::Field;
-use super::{Attack, ObjectiveAttack, at_least_one, bounded};
+use super::{Attack, ObjectiveAttack, above_zero, at_least_one, bounded};
 use crate::error::AttackError;
 use crate::randomness::Draw;
-use crate::threat::ThreatModel;
-use crate::victim::{Victim, put, row_index, rows_where};
+use crate::threat::{ThreatModel, unit};
+use crate::victim::{Victim, put_some, row_index, rows_where};
 
 /// Projected gradient descent (Madry et al. 2018, "Towards deep learning models resistant to
 /// adversarial attacks"); with momentum, MI-FGSM (Dong et al. 2018); without a random start, the
 /// basic iterative method (Kurakin et al. 2017).
 ///
 /// An example that reaches the goal stays where it did and costs nothing more, unless
-/// `stop_early` is off.
+/// `stop_early` is off. One that never does ends with the restart of the largest objective.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pgd {
@@ -109,10 +109,7 @@ impl Pgd {
         let direction = match self.direction {
             Direction::Steepest => threat.steepest(point, gradient),
             Direction::Sign => gradient.sign(),
-            Direction::Gradient => {
-                let length = gradient.clone().square().sum_dim(1).sqrt();
-                gradient / length.clamp_min(f32::MIN_POSITIVE)
-            }
+            Direction::Gradient => unit(gradient),
         };
         let moved = point.clone() + direction * self.step_length(threat.epsilon, step);
         threat.project(victim.origin(), moved)
@@ -179,14 +176,8 @@ impl Attack for Pgd {
         at_least_one("steps", self.steps)?;
         at_least_one("restarts", self.restarts as usize)?;
         at_least_one("eot", self.eot)?;
-        if let Some(size) = self.step_size
-            && !(size.is_finite() && size > 0.0)
-        {
-            return Err(AttackError::setting(
-                "step_size",
-                size,
-                "a finite number above 0",
-            ));
+        if let Some(size) = self.step_size {
+            above_zero("step_size", size)?;
         }
         if !(0.0..=1.0).contains(&self.momentum) {
             return Err(AttackError::setting("momentum", self.momentum, "in [0, 1]"));
@@ -206,22 +197,81 @@ impl ObjectiveAttack for Pgd {
         objective: &dyn Objective,
     ) -> Result<Tensor<2>, AttackError> {
         let (mut found, reached) = self.restart(victim, objective, 0)?;
-        let mut open: Vec<usize> = rows_where(&reached, false);
-        for restart in 1..self.restarts {
-            if !open.is_empty() {
-                let last = victim.select(&open);
-                let logits = last.logits(&found.clone().select(0, row_index(&open, &found)));
-                open = rows_where(&last.reached(&logits), false)
-                    .into_iter()
-                    .map(|row| open[row])
-                    .collect();
+        let mut open = rows_where(&reached, false);
+        if self.restarts == 1 || open.is_empty() {
+            return Ok(found);
+        }
+        // Where no restart reaches the goal, the point of the largest objective counts.
+        let mut best = vec![f32::NEG_INFINITY; reached.len()];
+        let mut points = found.clone().select(0, row_index(&open, &found));
+        for restart in 1..=self.restarts {
+            let part = victim.select(&open);
+            let seen = part.score_mean(objective, &points, self.eot)?;
+            let better: Vec<usize> = (0..open.len())
+                .filter(|&i| seen.reached[i] || seen.values[i] > best[open[i]])
+                .collect();
+            found = put_some(&found, &open, &better, &points);
+            for &i in &better {
+                best[open[i]] = seen.values[i];
             }
-            if open.is_empty() {
+            let still = rows_where(&seen.reached, false);
+            open = still.into_iter().map(|i| open[i]).collect();
+            if restart == self.restarts || open.is_empty() {
                 break;
             }
-            let (points, _) = self.restart(&victim.select(&open), objective, restart)?;
-            found = put(&found, &open, &points);
+            (points, _) = self.restart(&victim.select(&open), objective, restart)?;
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use mr_models::data::{DataConfig, Split, load};
+    use mr_models::objective::Margin;
+    use mr_models::{Architecture, Mlp, Network};
+
+    use super::*;
+    use crate::{EvaluationConfig, Norm, aim};
+
+    #[test]
+    fn without_a_goal_the_best_restart_counts() {
+        let mlp = Mlp {
+            hidden: vec![16],
+            ..Mlp::default()
+        };
+        let net = Network::init(Architecture::Mlp(mlp), 3, &Device::flex()).unwrap();
+        let data = load(&DataConfig::default(), Split::Test).unwrap();
+        let data = data.take(20).unwrap();
+        let threat = ThreatModel::new(Norm::Linf, 0.2);
+        let after = |restarts| -> Vec<f32> {
+            let pgd = Pgd {
+                steps: 2,
+                restarts,
+                ..Pgd::default()
+            };
+            let config = EvaluationConfig::default();
+            let found = aim(&net, &data, &threat, &pgd, &Margin, &config, &mut |_| true);
+            found
+                .unwrap()
+                .examples
+                .iter()
+                .map(|one| one.after)
+                .collect()
+        };
+        let mut before = after(1);
+        let mut rises = 0;
+        for restarts in 2..6 {
+            let now = after(restarts);
+            assert!(before.iter().zip(&now).all(|(before, now)| now >= before));
+            rises += before
+                .iter()
+                .zip(&now)
+                .filter(|(before, now)| now > before)
+                .count();
+            before = now;
+        }
+        assert!(rises > 0);
     }
 }

@@ -13,7 +13,7 @@ use crate::threat::{Norm, ThreatModel};
 
 /// `z_1 - z_0 = 3 x_0 - 4 x_1 - 0.5`, which is -1 at the middle of the box, and
 /// `z_2 - z_0 = 1.5 x_2 + 1.5 x_3 - 2.7`, which is -1.2 there, and flatter.
-pub(super) fn net() -> Network {
+pub(crate) fn net() -> Network {
     let architecture = Architecture::Mlp(Mlp {
         input: [1, 1, 4],
         hidden: Vec::new(),

@@ -5,9 +5,7 @@ use mr_models::floats;
 use super::bench::{Bench, count};
 use super::{Item, Verdict};
 use crate::error::AttackError;
-
-/// How far from 1 probabilities may sum, and from `[0, 1]` they may lie (AutoAttack's limit).
-const ROUNDING: f32 = 1e-5;
+use crate::flags::is_distribution;
 
 /// Losses of logits take a softmax: of probabilities, which lie in `[0, 1]`, they are nearly flat, and
 /// where the probabilities are saturated no objective of the outputs has a gradient. Suspicious only,
@@ -34,9 +32,4 @@ pub(super) fn check(bench: &mut Bench<'_>, item: Item) -> Result<Item, AttackErr
     } else {
         item.judged(Verdict::Pass, "the outputs are no distributions")
     })
-}
-
-fn is_distribution(row: &[f32]) -> bool {
-    let inside = |v: &f32| *v > -ROUNDING && *v < 1.0 + ROUNDING;
-    row.iter().all(inside) && (row.iter().sum::<f32>() - 1.0).abs() < ROUNDING
 }

@@ -7,7 +7,7 @@ use crate::attack::{Attack, bounded};
 use crate::error::AttackError;
 use crate::randomness::Draw;
 use crate::threat::{Norm, ThreatModel};
-use crate::victim::{Victim, put, row_index, rows_where};
+use crate::victim::{Victim, put_some, row_index, rows_where};
 
 /// Random points of the ball, every other one a corner where the norm has corners: of each example
 /// the first that reaches the goal.
@@ -69,16 +69,9 @@ impl Attack for Points {
             };
             let points = random(&part, draw, sample % 2 == 1);
             let reached = self.reached(&part, &points);
-            let hits = rows_where(&reached, true);
-            if !hits.is_empty() {
-                let there: Vec<usize> = hits.iter().map(|&row| open[row]).collect();
-                let hit = points.clone().select(0, row_index(&hits, &points));
-                found = put(&found, &there, &hit);
-                open = rows_where(&reached, false)
-                    .into_iter()
-                    .map(|row| open[row])
-                    .collect();
-            }
+            found = put_some(&found, &open, &rows_where(&reached, true), &points);
+            let still = rows_where(&reached, false);
+            open = still.into_iter().map(|row| open[row]).collect();
             if open.is_empty() {
                 break;
             }

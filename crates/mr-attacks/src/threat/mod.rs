@@ -238,10 +238,7 @@ impl ThreatModel {
         let gradient = self.confined(gradient, zero);
         match self.norm {
             Norm::Linf => gradient.sign(),
-            Norm::L2 => {
-                let length = gradient.clone().square().sum_dim(1).sqrt();
-                gradient / length.clamp_min(f32::MIN_POSITIVE)
-            }
+            Norm::L2 => unit(gradient),
             Norm::L1 => l1::steepest(point, gradient, self.in_box()),
             Norm::L0 => l0::steepest(gradient),
         }
@@ -311,7 +308,38 @@ impl ThreatModel {
     }
 }
 
+/// Rows scaled to L2 length 1; rows of 0 stay 0. Very small and very large ones, of which the squares are
+/// no floats, are scaled by their largest coordinate first: a saturated softmax has gradients of 1e-30,
+/// which lead as well as any.
+pub(crate) fn unit(rows: Tensor<2>) -> Tensor<2> {
+    let largest = rows.clone().abs().max_dim(1).clamp_min(f32::MIN_POSITIVE);
+    let small = largest.clone().lower_elem(1e-12);
+    let large = largest.clone().greater_elem(1e12);
+    let rows = rows / largest.mask_fill(small.bool_or(large).bool_not(), 1.0);
+    let length = rows.clone().square().sum_dim(1).sqrt();
+    rows / length.clamp_min(f32::MIN_POSITIVE)
+}
+
 /// Host rows as a tensor `[batch, width]` on the device of `like`.
 fn from_rows(values: Vec<f32>, like: &Tensor<2>) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values, like.dims()), &like.device())
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use mr_models::floats;
+
+    use super::*;
+
+    #[test]
+    fn directions_have_length_1_however_long_the_gradient() {
+        for scale in [1e-30f32, 1e-20, 1.0, 1e30] {
+            let rows = [[3.0 * scale, -4.0 * scale], [0.0, 0.0]];
+            let found = floats(unit(Tensor::from_floats(rows, &Device::flex())));
+            let off = found.iter().zip([0.6, -0.8, 0.0, 0.0]);
+            let off = off.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off < 1e-6, "{scale}: {found:?}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use crate::evaluation::Counts;
 pub struct Meter {
     pub(crate) forwards: AtomicU64,
     pub(crate) backwards: AtomicU64,
+    pub(crate) not_finite: AtomicU64,
 }
 
 impl Meter {
@@ -17,6 +18,7 @@ impl Meter {
         Counts {
             forwards: self.forwards.load(Ordering::Relaxed),
             backwards: self.backwards.load(Ordering::Relaxed),
+            not_finite: self.not_finite.load(Ordering::Relaxed),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod averages;
 mod drawn;
+mod finite;
 mod geometry;
 mod meter;
 mod rows;
@@ -9,7 +10,7 @@ mod rows;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use burn::tensor::{Device, Int, Tensor};
 use mr_models::{
@@ -19,9 +20,10 @@ use mr_models::{
 
 pub use geometry::Geometry;
 pub use meter::Meter;
-pub(crate) use rows::{put, row_index, rows_where};
+pub(crate) use rows::{put_some, row_index, rows_where};
 
 use drawn::{Drawn, mix};
+use finite::all_finite;
 
 use crate::error::AttackError;
 use crate::goal::Goal;
@@ -45,8 +47,7 @@ pub struct Victim<'a> {
     passes: Rc<RefCell<BTreeMap<u64, u64>>>,
     /// Clean activations that objectives compare with, as they are first asked for.
     clean: RefCell<BTreeMap<String, Tensor<3>>>,
-    forwards: &'a AtomicU64,
-    backwards: &'a AtomicU64,
+    meter: &'a Meter,
 }
 
 /// A step up the objective.
@@ -106,8 +107,7 @@ impl<'a> Victim<'a> {
             stream: 0,
             passes: Rc::default(),
             clean: RefCell::default(),
-            forwards: &meter.forwards,
-            backwards: &meter.backwards,
+            meter,
         }
     }
 
@@ -230,8 +230,7 @@ impl<'a> Victim<'a> {
             stream: self.stream,
             passes: Rc::clone(&self.passes),
             clean: self.clean.clone(),
-            forwards: self.forwards,
-            backwards: self.backwards,
+            meter: self.meter,
         }
     }
 
@@ -256,15 +255,13 @@ impl<'a> Victim<'a> {
                     .map(|(site, all)| (site.clone(), all.clone().select(0, index.clone())))
                     .collect(),
             ),
-            forwards: self.forwards,
-            backwards: self.backwards,
+            meter: self.meter,
         }
     }
 
     /// The logits of the clean batch `[batch, position, class]`.
     pub fn clean_logits(&self) -> Tensor<3> {
-        self.forwards
-            .fetch_add(self.examples.len() as u64, Ordering::Relaxed);
+        self.count_forward();
         self.drawn().logits(&self.input)
     }
 
@@ -276,13 +273,12 @@ impl<'a> Victim<'a> {
 
     /// The logits at points `[batch, position, class]`.
     pub fn logits(&self, point: &Tensor<2>) -> Tensor<3> {
-        self.forwards
-            .fetch_add(self.examples.len() as u64, Ordering::Relaxed);
+        self.count_forward();
         let (input, taps) = self.at(point);
-        match taps.first() {
+        self.counted(match taps.first() {
             None => self.drawn().logits(&input),
             Some(tap) => self.drawn().run(&input, &mut Adding(tap)),
-        }
+        })
     }
 
     /// The objective at points and whether they reach the goal, by a forward pass alone.
@@ -308,11 +304,11 @@ impl<'a> Victim<'a> {
         point: &Tensor<2>,
     ) -> Result<(Tensor<1>, Tensor<3>), AttackError> {
         let labels = self.labels_for(objective)?;
-        self.forwards
-            .fetch_add(self.examples.len() as u64, Ordering::Relaxed);
+        self.count_forward();
         let (input, taps) = self.at(point);
         let drawn = self.drawn();
-        Ok(values_at(&drawn, &input, &labels, objective, &taps)?)
+        let (values, logits) = values_at(&drawn, &input, &labels, objective, &taps)?;
+        Ok((self.finite_values(values), logits))
     }
 
     /// A batch that recomputes windows of these points alone, where model, place and objective let it.
@@ -330,15 +326,16 @@ impl<'a> Victim<'a> {
 
     /// The objective of logits that were computed elsewhere, which counts as a forward pass.
     pub(crate) fn score_logits(&self, objective: &dyn Objective, logits: &Tensor<3>) -> Scores {
-        self.forwards
-            .fetch_add(self.examples.len() as u64, Ordering::Relaxed);
+        self.count_forward();
+        let values = objective.value(logits, &Cache::default(), &self.labels);
         Scores {
-            values: floats(objective.value(logits, &Cache::default(), &self.labels)),
+            values: floats(self.finite_values(values)),
             reached: self.reached(logits),
         }
     }
 
-    /// The objective at points, its gradient there, and whether they reach the goal.
+    /// The objective at points, its gradient there, and whether they reach the goal. An objective that is
+    /// no finite number is minus infinity, a slope that is none 0; both are counted.
     ///
     /// # Errors
     /// [`AttackError::Model`] if the objective does not fit the model.
@@ -348,9 +345,9 @@ impl<'a> Victim<'a> {
         point: &Tensor<2>,
     ) -> Result<Climb, AttackError> {
         let labels = self.labels_for(objective)?;
+        self.count_forward();
         let count = self.examples.len() as u64;
-        self.forwards.fetch_add(count, Ordering::Relaxed);
-        self.backwards.fetch_add(count, Ordering::Relaxed);
+        self.meter.backwards.fetch_add(count, Ordering::Relaxed);
         let (input, taps) = self.at(point);
         let at_input = taps.is_empty();
         let found = value_and_grad_at(&self.drawn(), &input, &labels, objective, at_input, &taps)?;
@@ -358,14 +355,14 @@ impl<'a> Victim<'a> {
             Place::Input => found.input().clone().flatten(1, 3),
             Place::Site(site) => found.site(site).clone().flatten(1, 2),
         };
-        Ok(Climb {
+        Ok(self.finite_climb(Climb {
             reached: self.reached(&found.logits),
             values: found.values,
             gradient,
-        })
+        }))
     }
 
-    /// Whether these logits reach the goal, by example.
+    /// Whether these logits reach the goal, by example. Logits that are no finite numbers never do.
     pub fn reached(&self, logits: &Tensor<3>) -> Vec<bool> {
         let [batch, positions, classes] = logits.dims();
         let values = floats(logits.clone());
@@ -376,12 +373,10 @@ impl<'a> Victim<'a> {
             .map(|i| {
                 let row = |all: &'_ [usize]| all[i * positions..(i + 1) * positions].to_vec();
                 let target = targets.as_ref().map(|all| row(all));
-                self.goal.reached(
-                    &values[i * positions * classes..(i + 1) * positions * classes],
-                    &predicted[i],
-                    &row(&truth),
-                    target.as_deref(),
-                )
+                let logits = &values[i * positions * classes..(i + 1) * positions * classes];
+                let goal = self.goal;
+                all_finite(logits)
+                    && goal.reached(logits, &predicted[i], &row(&truth), target.as_deref())
             })
             .collect()
     }
@@ -412,8 +407,7 @@ impl<'a> Victim<'a> {
         let mut clean = self.clean.borrow_mut();
         let missing: Vec<&String> = sites.iter().filter(|s| !clean.contains_key(*s)).collect();
         if !missing.is_empty() {
-            self.forwards
-                .fetch_add(self.examples.len() as u64, Ordering::Relaxed);
+            self.count_forward();
             let (_, cache) = run_with_cache(&self.drawn(), &self.input, &missing)?;
             clean.extend(cache.iter().map(|(site, at)| (site.into(), at.clone())));
         }

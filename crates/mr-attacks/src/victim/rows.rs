@@ -23,3 +23,21 @@ pub(crate) fn put(into: &Tensor<2>, rows: &[usize], points: &Tensor<2>) -> Tenso
     }
     Tensor::from_data(TensorData::new(values, [count, width]), &into.device())
 }
+
+/// `into` with some rows replaced: for each `i` of `which` the row `rows[i]` by row `i` of `points`.
+pub(crate) fn put_some(
+    into: &Tensor<2>,
+    rows: &[usize],
+    which: &[usize],
+    points: &Tensor<2>,
+) -> Tensor<2> {
+    if which.is_empty() {
+        return into.clone();
+    }
+    let rows: Vec<usize> = which.iter().map(|&i| rows[i]).collect();
+    put(
+        into,
+        &rows,
+        &points.clone().select(0, row_index(which, points)),
+    )
+}

@@ -6,16 +6,17 @@ mod pace;
 mod tests;
 
 use burn::tensor::Tensor;
-use mr_models::{ModelSpec, Objective, floats, objective};
+use mr_models::{ModelSpec, Objective, objective};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
+use super::planes::wrong_classes;
 use super::{Attack, ObjectiveAttack, at_least_one, bounded, in_norms};
 use crate::error::AttackError;
 use crate::randomness::{Draw, rows};
 use crate::threat::{Norm, ThreatModel};
-use crate::victim::{Victim, put, row_index};
+use crate::victim::{Victim, put_some};
 
 use ascent::{Ascent, Outcome};
 
@@ -216,26 +217,8 @@ impl Apgd {
         if self.targets == 0 || victim.labels().target.is_some() {
             return vec![None];
         }
-        let classes = victim.spec().classes;
-        let logits = match &victim.labels().reference {
-            Some(clean) => clean.clone(),
-            None => victim.clean_logits(),
-        };
-        let truth = victim.truth();
-        let width = logits.dims()[1] * classes;
-        let wrong: Vec<Vec<usize>> = floats(logits)
-            .chunks(width)
-            .zip(truth)
-            .map(|(row, truth)| {
-                let last = &row[width - classes..];
-                let mut wrong: Vec<usize> = (0..classes).filter(|&c| c != truth).collect();
-                wrong.sort_by(|&a, &b| last[b].total_cmp(&last[a]));
-                wrong
-            })
-            .collect();
-        (0..self.targets.min(classes - 1))
-            .map(|rank| Some(wrong.iter().map(|wrong| wrong[rank]).collect()))
-            .collect()
+        let likeliest = wrong_classes(victim).into_iter().take(self.targets);
+        likeliest.map(Some).collect()
     }
 }
 
@@ -294,11 +277,7 @@ impl ObjectiveAttack for Apgd {
                 let better: Vec<usize> = (0..open.len())
                     .filter(|&i| outcome.reached[i] || outcome.values[i] > values[open[i]])
                     .collect();
-                let rows: Vec<usize> = better.iter().map(|&i| open[i]).collect();
-                if !rows.is_empty() {
-                    let points = outcome.points.select(0, row_index(&better, &found));
-                    found = put(&found, &rows, &points);
-                }
+                found = put_some(&found, &open, &better, &outcome.points);
                 for &i in &better {
                     values[open[i]] = outcome.values[i];
                 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use mr_models::{
-    Architecture, Hook, Input, InputKind, Labels, Mlp, Model, ModelSpec, Network, objective,
+    Architecture, Hook, Input, InputKind, Labels, Mlp, Model, ModelSpec, Network, floats, objective,
 };
 
 use super::*;
