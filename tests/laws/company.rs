@@ -308,7 +308,7 @@ fn smallest_perturbations() {
     let carlini_wagner = CarliniWagner {
         searches: 4,
         steps: 15,
-        learning_rate: 0.1,
+        learning_rate: Some(0.1),
         initial_constant: 1.0,
         ..CarliniWagner::default()
     };

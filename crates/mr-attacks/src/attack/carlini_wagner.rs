@@ -4,14 +4,17 @@ use burn::tensor::Tensor;
 use mr_models::{ModelSpec, Objective, objective};
 use serde::{Deserialize, Serialize};
 
-use super::nearest::{Nearest, Walk, Walker, above_zero};
-use super::{Attack, ObjectiveAttack, at_least_one, in_norms};
+use super::nearest::{Nearest, Walk, Walker};
+use super::{Attack, ObjectiveAttack, above_zero, at_least_one, in_norms};
 use crate::error::AttackError;
 use crate::threat::{Norm, ThreatModel};
 use crate::victim::Victim;
 
 /// Keeps pixels at the ends of the box movable: there the hyperbolic tangent is flat.
 const SCALE: f32 = 1.0 - 1e-6;
+
+/// How far the variable has to come in a search: a black or white pixel starts 7 from grey.
+const REACH: f32 = 10.0;
 
 /// Adam's (Kingma & Ba 2015).
 const BETAS: [f32; 2] = [0.9, 0.999];
@@ -30,7 +33,10 @@ const MOST: f32 = 1e10;
 /// Each example has its own `c`, and stops its own search where its loss no longer falls, at one of
 /// ten looks: the authors' code and its descendants stop when no example of the batch improves. At a site
 /// there is no box: then `x` is the variable itself. 1,000 steps a search, not the authors' 10,000, as
-/// most searches are over by then.
+/// most searches are over by then. Steps and learning rate go together: the variable of a black or white
+/// pixel starts where the tangent is flat, and where steps times rate does not bring it out nothing
+/// moves. On an adversarially trained LeNet5, whose images are mostly black, 200 steps of .01 break one
+/// image in four and 200 of .05 or 1,000 of .01 all but one in fifty, so fewer steps get a larger rate.
 ///
 /// Aimed at another objective, the second term holds as long as the goal is not reached or the
 /// objective is below `confidence`; for the margin that is the same.
@@ -41,8 +47,10 @@ pub struct CarliniWagner {
     pub searches: usize,
     /// Steps of each search at most, of one pass each.
     pub steps: usize,
-    /// Adam's learning rate.
-    pub learning_rate: f32,
+    /// Adam's learning rate: how far the variable moves in a step. By default .01, or 10 / steps if that
+    /// is more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f32>,
     /// The first constant.
     pub initial_constant: f32,
     /// By how much the margin has to be above 0.
@@ -56,7 +64,7 @@ impl Default for CarliniWagner {
         Self {
             searches: 9,
             steps: 1000,
-            learning_rate: 0.01,
+            learning_rate: None,
             initial_constant: 1e-3,
             confidence: 0.0,
             abort_early: true,
@@ -208,6 +216,11 @@ impl Seeker {
 }
 
 impl CarliniWagner {
+    fn rate(&self) -> f32 {
+        let usual = (REACH / self.steps as f32).max(0.01);
+        self.learning_rate.unwrap_or(usual)
+    }
+
     /// One search of each example with its constant.
     fn search(
         &self,
@@ -247,14 +260,7 @@ impl CarliniWagner {
                 }
                 if !seeker.stuck {
                     let count = step as i32 + 1;
-                    seeker.step(
-                        self.learning_rate,
-                        count,
-                        space,
-                        origin,
-                        weight,
-                        seen.gradient(i),
-                    );
+                    seeker.step(self.rate(), count, space, origin, weight, seen.gradient(i));
                 }
             }
             done.extend(walk.release(|seeker| seeker.stuck || nearest.closed(seeker.row)));
@@ -275,7 +281,9 @@ impl Attack for CarliniWagner {
         in_norms("carlini-wagner", threat, &[Norm::L2])?;
         at_least_one("searches", self.searches)?;
         at_least_one("steps", self.steps)?;
-        above_zero("learning_rate", self.learning_rate)?;
+        if let Some(rate) = self.learning_rate {
+            above_zero("learning_rate", rate)?;
+        }
         above_zero("initial_constant", self.initial_constant)?;
         if !(self.confidence.is_finite() && self.confidence >= 0.0) {
             return Err(AttackError::setting(
@@ -352,6 +360,28 @@ mod tests {
             }
             // The loss (x - x0)^2 - (x - x0) inwards is least half-way.
             assert!((seeker.point[0] - 0.5).abs() < 0.05, "{}", seeker.point[0]);
+        }
+    }
+
+    #[test]
+    fn fewer_steps_are_longer() {
+        let rate = |steps| {
+            let few = CarliniWagner {
+                steps,
+                ..CarliniWagner::default()
+            };
+            few.rate()
+        };
+        assert_eq!([200, 1000, 10_000].map(rate), [0.05, 0.01, 0.01]);
+        // From black to the other side of the box.
+        let space = Space::of(Some([0.0, 1.0]));
+        for steps in [50, 1000] {
+            let mut seeker = Seeker::new(0, &[0.0], space, 1.0);
+            seeker.restart(space);
+            for step in 0..steps {
+                seeker.step(rate(steps), step as i32 + 1, space, &[0.0], 10.0, &[1.0]);
+            }
+            assert!(seeker.point[0] > 0.9, "{steps}: {}", seeker.point[0]);
         }
     }
 
