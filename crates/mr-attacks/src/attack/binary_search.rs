@@ -6,8 +6,8 @@ use burn::tensor::Tensor;
 use mr_models::{ModelSpec, Place, floats};
 use serde::{Deserialize, Serialize};
 
-use super::nearest::{Nearest, above_zero, usual_radius};
-use super::{Attack, AttackConfig, Pgd};
+use super::nearest::{Nearest, usual_radius};
+use super::{Attack, AttackConfig, Pgd, above_zero};
 use crate::error::AttackError;
 use crate::threat::{Norm, ThreatModel};
 use crate::victim::Victim;
@@ -82,7 +82,8 @@ impl MinimalBy {
             Norm::L1 => (high - low) * width as f32,
             Norm::L0 => width as f32,
         };
-        (across / self.first(threat)).log2().ceil().max(0.0) as u32
+        let doublings = (f64::from(across) / f64::from(self.first(threat))).log2();
+        doublings.ceil().max(0.0) as u32
     }
 
     /// Runs the attack at one radius, enters its successes, and gives the distance of each.
@@ -174,7 +175,7 @@ impl Attack for MinimalBy {
                 did: 0,
             })
             .collect();
-        let largest = |bracket: &Bracket| first * (1u32 << bracket.doublings) as f32;
+        let largest = |bracket: &Bracket| first * (bracket.doublings as f32).exp2();
         let did = |bracket: &mut Bracket, distance: f32| {
             let part = (distance / largest(bracket) * parts as f32).ceil();
             bracket.did = (part as u32).clamp(1, parts);
@@ -250,6 +251,16 @@ mod tests {
                 finds_the_target(&search, norm, 0.03);
             }
         }
+    }
+
+    #[test]
+    fn a_start_that_is_hardly_a_number_is_doubled_until_it_does() {
+        let search = MinimalBy {
+            attack: Box::new(AttackConfig::Fgsm(Fgsm::default())),
+            start: Some(f32::MIN_POSITIVE),
+            ..MinimalBy::default()
+        };
+        finds_the_smallest(&search, Norm::Linf, 0.01);
     }
 
     #[test]
