@@ -22,8 +22,8 @@ pub struct Adversarial {
     pub mix: Mix,
     /// What the attacker may change.
     pub threat: ThreatModel,
-    /// How the attacker searches; PGD with 10 steps by default. PGD's `stop_early` is not read:
-    /// in training it climbs to its last step.
+    /// How the attacker searches; PGD with 10 steps by default. `stop_early` is not
+    /// read: in training attacks climb to their last step.
     pub attack: AttackConfig,
 }
 

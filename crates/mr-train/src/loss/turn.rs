@@ -1,7 +1,7 @@
 //! One shard's turn in a step: runs on the tracked weights, attacks on the plain ones.
 
 use burn::tensor::Tensor;
-use mr_attacks::{AttackConfig, Goal, Meter, Pgd, ThreatModel, Victim};
+use mr_attacks::{AttackConfig, Goal, Meter, ThreatModel, Victim};
 use mr_models::{Cache, Hook, Input, Labels, Model, Network, Pass, Place, Site};
 use rand_chacha::ChaCha8Rng;
 
@@ -109,22 +109,13 @@ impl Turn<'_> {
         attack: &AttackConfig,
     ) -> Result<Attacked, TrainError> {
         let labels = self.batch.labels.clone();
-        let (labels, climbing) = match attack {
-            AttackConfig::Pgd(pgd) => {
-                let to_the_end = Pgd {
-                    stop_early: false,
-                    ..pgd.clone()
-                };
-                (
-                    self.with_reference(labels, &pgd.objective),
-                    AttackConfig::Pgd(to_the_end),
-                )
-            }
-            AttackConfig::Fgsm(fgsm) => {
-                (self.with_reference(labels, &fgsm.objective), attack.clone())
-            }
-            _ => (self.with_reference(labels, "any"), attack.clone()),
+        let objective = match attack {
+            AttackConfig::Pgd(pgd) => pgd.objective.as_str(),
+            AttackConfig::Fgsm(fgsm) => &fgsm.objective,
+            _ => "any",
         };
+        let labels = self.with_reference(labels, objective);
+        let climbing = attack.to_the_end();
         self.search(threat, labels, |victim| {
             Ok(climbing.attack().run(victim)?)
         })
