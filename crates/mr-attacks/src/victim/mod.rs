@@ -262,7 +262,7 @@ impl<'a> Victim<'a> {
     /// The logits of the clean batch `[batch, position, class]`.
     pub fn clean_logits(&self) -> Tensor<3> {
         self.count_forward();
-        self.drawn().logits(&self.input)
+        self.counted(self.drawn().logits(&self.input))
     }
 
     /// The same with logits that divergences are measured from.
