@@ -10,6 +10,7 @@ use super::certificate::{Batch, Certificate};
 use super::confidence::{coin, lower_confidence, quantile};
 use crate::attack::bounded;
 use crate::error::AttackError;
+use crate::evaluate::check_finite;
 use crate::randomness::Draw;
 use crate::threat::{Norm, ThreatModel};
 
@@ -100,15 +101,18 @@ impl Smoothing {
 
     /// The smoothed classifier's class of an example `[1, channel, height, width]` by its number and
     /// a seed, from [`n`](Self::n) copies; `None` where it abstains.
+    ///
+    /// # Errors
+    /// [`AttackError::NotFinite`] for logits that are not numbers.
     pub fn predict(
         &self,
         model: &dyn Model,
         image: &Tensor<4>,
         example: u64,
         seed: u64,
-    ) -> Option<usize> {
-        let counts = self.counts(model, image, example, seed, Purpose::Estimation);
-        self.verdict(&counts)
+    ) -> Result<Option<usize>, AttackError> {
+        let counts = self.counts(model, image, example, seed, Purpose::Estimation)?;
+        Ok(self.verdict(&counts))
     }
 
     /// How often each class is given to noisy copies of an example.
@@ -119,7 +123,7 @@ impl Smoothing {
         example: u64,
         seed: u64,
         purpose: Purpose,
-    ) -> Vec<usize> {
+    ) -> Result<Vec<usize>, AttackError> {
         let [_, channels, height, width] = image.dims();
         let size = channels * height * width;
         let copies = match purpose {
@@ -149,11 +153,12 @@ impl Smoothing {
             let noise = Tensor::<4>::from_data(TensorData::new(noise, shape), &image.device());
             let noisy = Input::Real(image.clone() + noise * self.sigma);
             let logits = model.run_drawn(&noisy, &keys, &mut mr_models::Idle);
+            check_finite(&logits, &[example])?;
             for row in predictions(&logits) {
                 counts[row[0]] += 1;
             }
         }
-        counts
+        Ok(counts)
     }
 }
 
@@ -208,19 +213,19 @@ impl Certifier for Smoothing {
         let certificate = |(i, &example): (usize, &u64)| {
             let image = batch.input.clone().narrow(0, i, 1);
             let counts = |purpose| self.counts(batch.network, &image, example, batch.seed, purpose);
-            let class = most(&counts(Purpose::Selection));
-            let radius = self.radius(counts(Purpose::Estimation)[class]);
+            let class = most(&counts(Purpose::Selection)?);
+            let radius = self.radius(counts(Purpose::Estimation)?[class]);
             let label = batch.labels[i];
-            Certificate {
+            Ok(Certificate {
                 index: example,
                 label,
                 clean: radius.map(|_| class),
                 certified: class == label && radius.is_some_and(|radius| radius > needed),
                 margin: None,
                 radius,
-            }
+            })
         };
-        Ok(batch.numbers.iter().enumerate().map(certificate).collect())
+        batch.numbers.iter().enumerate().map(certificate).collect()
     }
 }
 

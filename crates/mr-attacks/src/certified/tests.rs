@@ -344,8 +344,17 @@ fn smoothing_is_sure_of_a_constant_and_abstains_between_two_classes() {
     assert_eq!(coin.examples[0].clean, None);
     assert!(!coin.examples[0].certified);
     let image = Tensor::<1>::from_floats([0.5], &Device::flex()).reshape([1, 1, 1, 1]);
-    assert_eq!(smoothing.predict(&network(0.0, 1.0), &image, 0, 0), Some(1));
-    assert_eq!(smoothing.predict(&network(1.0, -0.5), &image, 0, 0), None);
+    let class = |net: &Network| smoothing.predict(net, &image, 0, 0).unwrap();
+    assert_eq!(class(&network(0.0, 1.0)), Some(1));
+    assert_eq!(class(&network(1.0, -0.5)), None);
+    // Finite at the example, and not at all of its copies: no class is counted for those.
+    let odd = network(3e38, 0.0);
+    let config = EvaluationConfig::default();
+    let refused = certify(&odd, &data, &threat, &smoothing, &config, &mut |_| true);
+    assert!(
+        matches!(refused, Err(AttackError::NotFinite { .. })),
+        "{refused:?}"
+    );
     // A half-space at distance .25 = sigma: Phi^-1(p) is 1, and no bound may say more.
     let half = certified(&network(1.0, -0.25), &data, &threat, &smoothing);
     let radius = half.examples[0].radius.unwrap();
