@@ -90,10 +90,7 @@ fn what_cannot_be_tried_is_one_line() {
         ("--kinds fog,fog", "fog-1 is given twice"),
         ("--kinds none", "nothing to try"),
         ("--rotation 200", "degrees is 200, must be from 0 to 180"),
-        (
-            "--translation -1",
-            "pixels is -1, must be a finite number, at least 0",
-        ),
+        ("--translation -1", "pixels is -1, must be from 0 to 10000"),
         ("--rotation 3 --random 0", "random is 0, must be at least 1"),
         ("--random 3", "give --rotation or --translation"),
     ] {

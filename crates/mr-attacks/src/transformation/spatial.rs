@@ -16,11 +16,14 @@ use crate::randomness::Draw;
 pub struct SpatialFamily {
     /// Degrees that the image is turned by at most, either way.
     pub degrees: f32,
-    /// Pixels that it is moved by at most, along rows and along columns, either way.
+    /// Pixels that it is moved by at most, along rows and along columns, either way; up to 10,000.
     pub pixels: f32,
     /// Which members are tried.
     pub search: Search,
 }
+
+/// Members of a grid.
+const MOST: usize = 1_000_000;
 
 /// Which members of a family are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,15 +61,11 @@ impl SpatialFamily {
     pub fn members(&self) -> Result<Vec<Spatial>, AttackError> {
         let ranges = [
             ("degrees", self.degrees, 180.0),
-            ("pixels", self.pixels, f32::MAX),
+            ("pixels", self.pixels, 10_000.0),
         ];
         for (what, value, most) in ranges {
             if !(0.0..=most).contains(&value) {
-                let valid = if most == 180.0 {
-                    "from 0 to 180"
-                } else {
-                    "a finite number, at least 0"
-                };
+                let valid = format!("from 0 to {most}");
                 return Err(AttackError::setting(what, value, valid));
             }
         }
@@ -84,6 +83,11 @@ impl SpatialFamily {
             Search::Grid { angles, shifts } => {
                 let angles = spaced("angles", self.degrees, angles)?;
                 let shifts = spaced("shifts", self.pixels, shifts)?;
+                let count = angles.len().saturating_mul(shifts.len().pow(2));
+                if count > MOST {
+                    let valid = format!("at most {MOST}: angles times shifts squared");
+                    return Err(AttackError::setting("the number of members", count, valid));
+                }
                 let mut all = Vec::with_capacity(angles.len() * shifts.len().pow(2));
                 for &degrees in &angles {
                     for &down in &shifts {
@@ -116,6 +120,7 @@ impl SpatialFamily {
 fn spaced(what: &'static str, most: f32, count: usize) -> Result<Vec<f32>, AttackError> {
     match count {
         0 => Err(AttackError::setting(what, 0, "at least 1")),
+        _ if count > MOST => Err(AttackError::setting(what, count, format!("at most {MOST}"))),
         _ if most == 0.0 || count == 1 => Ok(vec![0.0]),
         _ => Ok((0..count)
             .map(|at| most * (2.0 * at as f32 / (count - 1) as f32 - 1.0))
@@ -279,6 +284,21 @@ mod tests {
             })
             .contains("pixels is NaN")
         );
+        let far = refused(SpatialFamily {
+            pixels: 1e30,
+            ..family()
+        });
+        assert!(far.ends_with("must be from 0 to 10000"), "{far}");
+        for (angles, shifts, said) in [
+            (usize::MAX, 1, "angles is"),
+            (1, 1001, "the number of members is 1002001"),
+        ] {
+            let many = refused(SpatialFamily {
+                search: Search::Grid { angles, shifts },
+                ..family()
+            });
+            assert!(many.starts_with(said), "{many}");
+        }
         let none = Search::Random(0);
         assert!(
             refused(SpatialFamily {
