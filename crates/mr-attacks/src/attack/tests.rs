@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use mr_models::data::Dataset;
 use mr_models::{Architecture, Mlp, Network, Place};
 
-use super::Attack;
+use super::{Attack, AttackConfig};
 use crate::error::AttackError;
 use crate::evaluate::{EvaluationConfig, evaluate};
 use crate::evaluation::Evaluation;
@@ -126,4 +126,16 @@ pub(super) fn refused(attack: &dyn Attack, norm: Norm) -> String {
     let threat = ThreatModel::new(norm, 0.1);
     let refused = judge(attack, &threat, &Goal::Untargeted).unwrap_err();
     refused.to_string()
+}
+
+/// Of every attack that has an early stop, so that none is forgotten.
+#[test]
+fn to_the_end_nothing_stops_early() {
+    for name in AttackConfig::NAMES {
+        let attack = AttackConfig::by_name(name).unwrap().to_the_end();
+        let settings = serde_json::to_value(&attack).unwrap();
+        let stops = settings.get("stop_early");
+        assert!(stops.is_none_or(|stops| stops == false), "{name}");
+        assert_eq!(attack.to_the_end(), attack);
+    }
 }
