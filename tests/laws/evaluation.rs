@@ -362,8 +362,14 @@ fn a_security_curve_counts_distances() {
         counts: Counts::default(),
         points: None,
     };
-    let radii = [0.0, 0.09, 0.1, 0.2, 0.3, f32::INFINITY];
-    let expected = [0.75, 0.75, 0.5, 0.5, 0.25, 0.25];
-    assert_eq!(found.robust_accuracies(&radii), expected);
-    assert_eq!(found.robust_accuracies(&[]), [0.0; 0]);
+    for (radius, second, third) in [
+        (0.0, true, true),
+        (0.09, true, true),
+        (0.1, false, true),
+        (0.2, false, true),
+        (0.3, false, false),
+        (f32::INFINITY, false, false),
+    ] {
+        assert_eq!(found.robust_within(radius), [true, second, third, false]);
+    }
 }

@@ -92,17 +92,12 @@ impl Evaluation {
         share(&self.robust_mask())
     }
 
-    /// Robust accuracy at each of these radii, from the distances: the security curve of an evaluation
-    /// without a ball. One with a ball knows only of radii up to its own.
-    pub fn robust_accuracies(&self, epsilons: &[f32]) -> Vec<f64> {
-        let at = |&epsilon: &f32| {
-            let robust = |one: &Judged| {
-                let broken = one.success && one.distance.is_none_or(|d| d <= epsilon);
-                one.clean == one.label && !broken
-            };
-            share(&self.examples.iter().map(robust).collect::<Vec<_>>())
-        };
-        epsilons.iter().map(at).collect()
+    /// Whether each example is right and broken by nothing of this size, from the distances: a point of
+    /// the security curve of an evaluation without a ball. One with a ball knows only of radii up to its
+    /// own.
+    pub fn robust_within(&self, epsilon: f32) -> Vec<bool> {
+        let unbroken = |e: &Judged| e.clean == e.label && e.distance.is_none_or(|d| d > epsilon);
+        self.examples.iter().map(unbroken).collect()
     }
 }
 
