@@ -85,6 +85,13 @@ impl Smoothing {
         (p > 0.5).then(|| self.sigma * quantile(p))
     }
 
+    /// Whether a certificate of this method holds against a threat of another radius as well: noise has
+    /// to be drawn but once for a whole curve. `coordinates` are those of an example.
+    pub fn certifies(&self, one: &Certificate, threat: &ThreatModel, coordinates: usize) -> bool {
+        let needed = enclosing(threat, coordinates);
+        one.clean == Some(one.label) && one.radius.is_some_and(|radius| radius > needed)
+    }
+
     /// The smoothed classifier's class, where the most frequent one is so with confidence
     /// `1 - alpha` by a test on the two most frequent (Cohen et al. 2019, PREDICT); `None` to
     /// abstain. `counts` are by class, out of any number of copies.
@@ -207,7 +214,6 @@ impl Certifier for Smoothing {
 
     fn certificates(&self, batch: &Batch<'_>) -> Result<Vec<Certificate>, AttackError> {
         let coordinates = batch.input.dims()[1..].iter().product();
-        let needed = enclosing(batch.threat, coordinates);
         let logits = batch.network.logits(&Input::Real(batch.input.clone()));
         batch.check_finite(&logits)?;
         let certificate = |(i, &example): (usize, &u64)| {
@@ -215,15 +221,16 @@ impl Certifier for Smoothing {
             let counts = |purpose| self.counts(batch.network, &image, example, batch.seed, purpose);
             let class = most(&counts(Purpose::Selection)?);
             let radius = self.radius(counts(Purpose::Estimation)?[class]);
-            let label = batch.labels[i];
-            Ok(Certificate {
+            let mut one = Certificate {
                 index: example,
-                label,
+                label: batch.labels[i],
                 clean: radius.map(|_| class),
-                certified: class == label && radius.is_some_and(|radius| radius > needed),
+                certified: false,
                 margin: None,
                 radius,
-            })
+            };
+            one.certified = self.certifies(&one, batch.threat, coordinates);
+            Ok(one)
         };
         batch.numbers.iter().enumerate().map(certificate).collect()
     }
@@ -239,6 +246,26 @@ mod tests {
             n,
             ..Smoothing::default()
         }
+    }
+
+    #[test]
+    fn a_certificate_holds_up_to_its_radius() {
+        let one = |clean| Certificate {
+            index: 0,
+            label: 3,
+            clean,
+            certified: true,
+            margin: None,
+            radius: Some(0.5),
+        };
+        let holds = |norm, epsilon, clean| {
+            let threat = ThreatModel::new(norm, epsilon);
+            Smoothing::default().certifies(&one(clean), &threat, 16)
+        };
+        assert!(holds(Norm::L2, 0.49, Some(3)) && !holds(Norm::L2, 0.5, Some(3)));
+        // An Linf ball of 16 coordinates reaches 4 times as far in L2.
+        assert!(holds(Norm::Linf, 0.12, Some(3)) && !holds(Norm::Linf, 0.13, Some(3)));
+        assert!(!holds(Norm::L2, 0.1, Some(4)) && !holds(Norm::L2, 0.1, None));
     }
 
     #[test]
