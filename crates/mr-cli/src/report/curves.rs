@@ -25,6 +25,12 @@ pub(super) fn security(records: &[&ExperimentRecord], bootstrap: Bootstrap) -> V
     charts(records, RecordKind::Attack, along, Some(bootstrap))
 }
 
+/// Certified accuracy, and what attacks leave above it, over epsilon.
+pub(super) fn certified(records: &[&ExperimentRecord], bootstrap: Bootstrap) -> Vec<Chart> {
+    let along = |series: &Series| series.x_label.starts_with("epsilon");
+    charts(records, RecordKind::Certify, along, Some(bootstrap))
+}
+
 /// Accuracy over the severity of corruptions.
 pub(super) fn corruptions(records: &[&ExperimentRecord], bootstrap: Bootstrap) -> Vec<Chart> {
     let along = |series: &Series| series.x_label.starts_with("severity");
@@ -69,6 +75,7 @@ fn charts(
         .map(|((model, name, x_label), lines)| {
             let name = match name.as_str() {
                 "security_curve" => "robust accuracy".into(),
+                "certified_curve" => "certified accuracy".into(),
                 name => name.replace(['_', '.'], " "),
             };
             let mut names: Vec<&String> = lines.keys().collect();
@@ -95,10 +102,8 @@ fn charts(
                 None => Intervals::Range,
             };
             Chart {
-                data,
                 y_scale,
-                intervals,
-                size: Size::Half,
+                ..Chart::new(data, intervals, Size::Half)
             }
         })
         .collect()
@@ -194,7 +199,7 @@ mod tests {
     use mr_metrics::{ExperimentRecord, RecordKind, Series};
     use serde_json::json;
 
-    use super::{from_ordered, ordered, security, training};
+    use super::{certified, from_ordered, ordered, security, training};
     use crate::report::chart::Intervals;
 
     fn record(kind: RecordKind, loss: &str, seed: u64, curve: Series) -> ExperimentRecord {
@@ -234,6 +239,17 @@ mod tests {
         assert!(groups[1].low[1].unwrap() < 0.7);
         assert_eq!(groups[1].n, [3, 3]);
         assert!(training(&all).is_empty());
+    }
+
+    #[test]
+    fn certified_accuracy_has_a_chart_of_its_own() {
+        let curve = Series::new("epsilon (Linf)", vec![0.1, 0.2], vec![0.9, 0.5]);
+        let mut one = record(RecordKind::Certify, "ibp", 0, curve.clone());
+        one.series.clear();
+        one.curve("certified_curve", curve).unwrap();
+        let charts = certified(&[&one], Bootstrap::default());
+        assert_eq!(charts[0].data.title, "MLP: certified accuracy");
+        assert!(security(&[&one], Bootstrap::default()).is_empty());
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod table;
 mod variant;
 mod verdicts;
 
-pub(crate) use chart::{Row, lines, rows};
+pub(crate) use chart::{Row, band, lines, rows};
 pub(crate) use gather::{Located, gather, records};
 pub(crate) use outcome::{demand_of, observed};
 pub(crate) use page::{Report, render};

@@ -7,7 +7,7 @@ use mr_metrics::stats::Bootstrap;
 use serde_json::Value;
 
 use super::chart::{Chart, figure};
-use super::curves::{corruptions, gains, security, training};
+use super::curves::{certified, corruptions, gains, security, training};
 use super::finding::{self, Evidence};
 use super::gather::{Located, records};
 use super::provenance::{self, Origin};
@@ -163,6 +163,13 @@ fn curves(report: &Report<'_>, bootstrap: Bootstrap) -> Markup {
                 "Robust accuracy over the size of the attack",
                 "Share of examples that are classified correctly and that the attack does not break.",
                 &security(&of_images, bootstrap),
+            ))
+            (panels(
+                "certified",
+                "Certified accuracy over the size of the attack",
+                "Share of examples of which it is proven that no attack of this size breaks them, and the \
+                 share that attacks left where there were any.",
+                &certified(&of_images, bootstrap),
             ))
             (panels(
                 "corruption",

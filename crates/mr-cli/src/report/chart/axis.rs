@@ -61,6 +61,21 @@ impl Axis {
         linear((0.0, 1.0), 5)
     }
 
+    /// A linear axis that ends at the last of several values, not at the mark behind it.
+    pub(super) fn ending_at(mut self, values: impl Iterator<Item = f64>) -> Self {
+        let (first, last) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |ends, value| {
+            (ends.0.min(value), ends.1.max(value))
+        });
+        // A mark at the last value may be off by its rounding.
+        let reach = last + 1e-9 * (self.high - self.low);
+        let marks = self.ticks.iter().filter(|tick| tick.value <= reach);
+        if self.scale == Scale::Linear && first < last && last < self.high && marks.count() > 1 {
+            self.ticks.retain(|tick| tick.value <= reach);
+            self.high = last;
+        }
+        self
+    }
+
     /// On a logarithmic axis over few values, marks at just these values: `16`, `64`, `256`.
     pub(super) fn marked_at(self, values: impl Iterator<Item = f64>) -> Self {
         const FEW: usize = 8;
@@ -210,6 +225,21 @@ mod tests {
         assert_eq!(linear(&[0.0, 3e7])[1], "1×10⁷");
         assert_eq!(linear(&[0.0, 2.5])[1], "0.5");
         assert_eq!(linear(&[0.0, 1.25])[1], "0.25");
+    }
+
+    #[test]
+    fn an_axis_may_end_at_its_last_value() {
+        let ends = |values: &[f64]| {
+            let last = values[values.len() - 1];
+            let axis = Axis::over(values.iter().copied(), Scale::Linear, 6);
+            let axis = axis.ending_at(values.iter().copied());
+            let label = axis.ticks.last().and_then(|tick| tick.label.clone());
+            (axis.place(last), label.unwrap())
+        };
+        assert_eq!(ends(&[0.0, 0.11]), (1.0, "0.1".into()));
+        assert_eq!(ends(&[0.0, 0.12]), (1.0, "0.12".into()));
+        // A single value keeps an axis around it.
+        assert!(ends(&[3.0]).0 < 1.0);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! A drawing surface in fractions of a unit, over plotters' SVG backend, which knows whole pixels.
 
+use std::fmt::Write;
+
 use plotters::prelude::{Color, DrawingBackend, IntoFont, RGBColor, SVGBackend, ShapeStyle};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontFamily, FontTransform, TextStyle};
@@ -23,6 +25,10 @@ pub(in super::super) const SERIES: [(u32, u32); 8] = [
     (0x8C510A, 0xD0965A),
     (0x4D5A66, 0xB4C0CC),
 ];
+
+/// How lines are dashed, in units: those of the first eight series are whole, the next eight have the
+/// same colours again.
+const DASHES: [&[f64]; 4] = [&[], &[7.0, 3.0], &[2.0, 2.5], &[9.0, 3.0, 2.0, 3.0]];
 
 /// Every other colour of a chart, light and dark.
 pub(in super::super) const INKS: [(u32, u32); 4] = [
@@ -60,6 +66,13 @@ impl Ink {
         RGBColor(red, green, blue)
     }
 
+    fn dashes(self) -> &'static [f64] {
+        match self {
+            Self::Series(number) => DASHES[number / SERIES.len() % DASHES.len()],
+            _ => DASHES[0],
+        }
+    }
+
     fn stroke(self, width: f64, opacity: f64) -> ShapeStyle {
         self.rgb()
             .mix(opacity)
@@ -85,6 +98,8 @@ pub(super) type Point = (f64, f64);
 /// What is drawn on.
 pub(super) struct Canvas<'a> {
     backend: SVGBackend<'a>,
+    /// How each path so far is dashed, which the backend does not know.
+    dashes: Vec<&'static [f64]>,
 }
 
 impl Canvas<'_> {
@@ -94,9 +109,11 @@ impl Canvas<'_> {
         let whole = (fine(size.0) as u32, fine(size.1) as u32);
         let mut canvas = Canvas {
             backend: SVGBackend::with_string(&mut text, whole),
+            dashes: Vec::new(),
         };
         draw(&mut canvas);
         canvas.backend.present().expect(STRING);
+        let dashes = std::mem::take(&mut canvas.dashes);
         drop(canvas);
         // The page writes this element itself, with a title and without a fixed size.
         let inner = text
@@ -104,7 +121,8 @@ impl Canvas<'_> {
             .map_or("", |(_, rest)| rest)
             .trim()
             .trim_end_matches("</svg>");
-        inner.replace("\n</text>", "</text>").replace(">\n", ">")
+        let inner = inner.replace("\n</text>", "</text>").replace(">\n", ">");
+        dashed(&inner, &dashes)
     }
 
     /// The `viewBox` of a drawing of this size.
@@ -125,6 +143,7 @@ impl Canvas<'_> {
     }
 
     pub(super) fn path(&mut self, points: &[Point], ink: Ink, width: f64) {
+        self.dashes.push(ink.dashes());
         self.backend
             .draw_path(points.iter().map(|&p| at(p)), &ink.stroke(width, 1.0))
             .expect(STRING);
@@ -159,6 +178,24 @@ impl Canvas<'_> {
         .pos(Pos::new(horizontal, VPos::Center));
         self.backend.draw_text(text, &style, at(at_)).expect(STRING);
     }
+}
+
+/// The drawing with the dashes of its paths, each of which is one element.
+fn dashed(drawing: &str, dashes: &[&[f64]]) -> String {
+    const PATH: &str = "<polyline";
+    let mut pieces = drawing.split(PATH);
+    let mut whole = String::from(pieces.next().unwrap_or_default());
+    for (piece, dashes) in pieces.zip(dashes) {
+        whole.push_str(PATH);
+        if !dashes.is_empty() {
+            let lengths: Vec<String> = dashes.iter().map(|&d| fine(d).to_string()).collect();
+            let lengths = lengths.join(" ");
+            // Writing to a string cannot fail.
+            let _ = write!(whole, " stroke-dasharray=\"{lengths}\"");
+        }
+        whole.push_str(piece);
+    }
+    whole
 }
 
 fn fine(units: f64) -> i32 {

@@ -16,27 +16,44 @@ const LINE: f64 = 20.0;
 /// Height of the title.
 const TITLE: f64 = 28.0;
 
-/// The file: title, picture and, where lines are not named in it, a legend.
+/// Lines with their names.
 pub(crate) fn lines(data: PlotData) -> String {
-    let chart = Chart::new(data, Intervals::Own, Size::Wide);
+    file(&Chart::new(data, Intervals::Own, Size::Wide), "")
+}
+
+/// A lower line, an upper line over the same x, and what lies between them, with a sentence about it.
+pub(crate) fn band(data: PlotData, about: &str) -> String {
+    let chart = Chart {
+        between: Some([0, 1]),
+        ..Chart::new(data, Intervals::Own, Size::Wide)
+    };
+    file(&chart, about)
+}
+
+/// The file: title, picture and, where lines are not named in it, a legend; below them a sentence, if
+/// there is one.
+fn file(chart: &Chart, about: &str) -> String {
     let marks = chart.all_marks();
-    let frame = Frame::of(&chart, &marks);
+    let frame = Frame::of(chart, &marks);
     let (wide, high) = chart.size.units();
     let picture = Canvas::draw((wide, high), |canvas| {
-        frame.draw(canvas, &chart);
-        draw(canvas, &chart, &frame, &marks);
+        frame.draw(canvas, chart);
+        draw(canvas, chart, &frame, &marks);
     });
     let mut file = String::new();
     let legend = if frame.direct {
         Vec::new()
     } else {
-        places(&chart, wide)
+        places(chart, wide)
     };
     let below = legend.last().map_or(0.0, |(_, _, y)| y + LINE);
-    let size = (wide, TITLE + high + below);
+    let sentence = if about.is_empty() { 0.0 } else { LINE };
+    let size = (wide, TITLE + high + below + sentence);
     let title = Canvas::draw(size, |canvas| {
         let title = fitted(&chart.data.title, SIZE, wide - 8.0);
         canvas.text(&title, (4.0, 14.0), Anchor::Start, SIZE, Ink::Text);
+        let at = (8.0, size.1 - LINE / 2.0);
+        canvas.text(about, at, Anchor::Start, SIZE, Ink::Muted);
         for (number, x, y) in &legend {
             let at = (x + 34.0, TITLE + high + y + 6.0);
             let name = &chart.data.groups[*number].name;
@@ -84,23 +101,58 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn every_line_has_its_name() {
-        let names: Vec<String> = (0..9).map(|i| format!("attack-{i}")).collect();
+    fn data(names: &[String]) -> PlotData {
         let groups = names.iter().map(|name| PlotGroup {
             name: name.clone(),
             x: vec![0.0, 1.0],
             y: vec![1.0, 0.5],
             ..PlotGroup::default()
         });
-        let drawn = lines(PlotData {
+        PlotData {
             title: "robust < accurate".into(),
             kind: PlotKind::Line,
             x_scale: Scale::Linear,
             x_label: "epsilon".into(),
             y_label: "robust accuracy".into(),
             groups: groups.collect(),
-        });
+        }
+    }
+
+    /// Thirteen attacks have eight colours: the others are told by their dashes, and all by their names
+    /// at the lines, without a legend.
+    #[test]
+    fn no_two_lines_look_alike() {
+        let names: Vec<String> = (0..13).map(|i| format!("attack-{i}")).collect();
+        let drawn = lines(data(&names));
+        let looks: Vec<String> = drawn
+            .split("<polyline")
+            .skip(1)
+            .map(|path| path.split(" points").next().unwrap_or_default().into())
+            .collect();
+        // Each line, and then a piece of each before its name.
+        assert_eq!(looks.len(), 26, "{drawn}");
+        for (i, look) in looks[..13].iter().enumerate() {
+            assert!(!looks[..i].contains(look), "{look}");
+            assert_eq!(look.contains("dasharray"), i >= 8, "{look}");
+        }
+    }
+
+    #[test]
+    fn a_band_lies_between_its_lines_and_is_told() {
+        let names = ["certified".to_string(), "attacked".to_string()];
+        let drawn = band(data(&names), "in between");
+        assert!(drawn.contains(">in between</text>"));
+        let plain = lines(data(&names));
+        assert_eq!(
+            drawn.matches("<polygon").count(),
+            plain.matches("<polygon").count() + 1
+        );
+    }
+
+    #[test]
+    fn every_line_has_its_name() {
+        let names: Vec<String> = (0..30).map(|i| format!("attack-{i}")).collect();
+        let drawn = lines(data(&names));
         assert!(drawn.starts_with("<svg xmlns") && drawn.ends_with("</svg>\n"));
         assert!(drawn.contains("robust &lt; accurate"), "{drawn}");
         for name in names {

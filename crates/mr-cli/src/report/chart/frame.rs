@@ -5,14 +5,13 @@ use mr_metrics::finding::{PlotKind, Scale};
 use super::axis::{Axis, Tick};
 use super::canvas::{Anchor, Canvas, Ink, Point};
 use super::label::{fitted, width};
+use super::mark::BEFORE_NAMES;
 use super::plan::{Chart, Mark};
 
 /// Size of numbers at the axes.
 const NUMBER: f64 = 12.5;
 /// Size of the names of axes and lines.
 pub(super) const NAME: f64 = 13.0;
-/// Lines up to so many are labelled where they end.
-const LABELLED: usize = 6;
 /// Height that the label of a line takes.
 pub(super) const LINE_GAP: f64 = 16.0;
 
@@ -54,11 +53,12 @@ impl Frame {
             ((wide - left) / 90.0) as usize,
         );
         let x = if chart.data.kind == PlotKind::Line {
-            x.marked_at(all().map(|mark| mark.x))
+            let values = || all().map(|mark| mark.x);
+            x.marked_at(values()).ending_at(values())
         } else {
             x
         };
-        let room = direct_room(chart, marks, &x);
+        let room = direct_room(chart, marks, &x, bottom - top);
         let right = wide - room.unwrap_or(18.0);
         let x = x.with_ticks(|axis, ticks| {
             let place = |tick: &Tick| left + (right - left) * axis.place(tick.value);
@@ -134,11 +134,12 @@ fn are_shares<'a>(chart: &Chart, marks: impl Iterator<Item = &'a Mark>) -> bool 
 }
 
 /// Room at the right for the names of lines, if they can all stand there.
-fn direct_room(chart: &Chart, marks: &[Vec<Mark>], x: &Axis) -> Option<f64> {
+fn direct_room(chart: &Chart, marks: &[Vec<Mark>], x: &Axis, high: f64) -> Option<f64> {
     let groups = &chart.data.groups;
     let ends_right = |marks: &Vec<Mark>| marks.last().is_some_and(|mark| x.place(mark.x) > 0.85);
     if chart.data.kind != PlotKind::Line
-        || !(2..=LABELLED).contains(&groups.len())
+        || groups.len() < 2
+        || groups.len() as f64 * LINE_GAP > high
         || !marks.iter().all(ends_right)
     {
         return None;
@@ -148,7 +149,7 @@ fn direct_room(chart: &Chart, marks: &[Vec<Mark>], x: &Axis) -> Option<f64> {
         .map(|group| width(&group.name, NAME))
         .fold(0.0, f64::max);
     let (wide, _) = chart.size.units();
-    (widest > 0.0 && widest <= 0.32 * wide).then_some(widest + 20.0)
+    (widest > 0.0 && widest <= 0.32 * wide).then_some(widest + BEFORE_NAMES)
 }
 
 /// Takes the labels off marks that would run into the label before.

@@ -2,16 +2,23 @@
 
 use mr_metrics::finding::{PlotGroup, PlotKind};
 
-use super::canvas::{Anchor, Canvas, Ink, Point};
+use super::canvas::{Anchor, Canvas, Ink, Point, SERIES};
 use super::frame::{Frame, LINE_GAP, NAME};
 use super::label::apart;
 use super::plan::{Chart, Mark};
 
+/// Length of the piece of a line before its name.
+const KEY: f64 = 16.0;
+/// Room right of a chart for all but the names themselves.
+pub(super) const BEFORE_NAMES: f64 = 14.0 + KEY + 4.0 + 8.0;
 /// Half the height of a marker.
 const RADIUS: f64 = 4.0;
 
 /// Draws the data of a chart: intervals below lines below points.
 pub(super) fn draw(canvas: &mut Canvas<'_>, chart: &Chart, frame: &Frame, marks: &[Vec<Mark>]) {
+    if let Some([low, high]) = chart.between {
+        between(canvas, frame, &marks[low], &marks[high]);
+    }
     let dense = chart.is_dense();
     for (number, marks) in marks.iter().enumerate() {
         if dense {
@@ -36,6 +43,13 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, chart: &Chart, frame: &Frame, marks:
     if frame.direct {
         names(canvas, frame, &chart.data.groups, marks);
     }
+}
+
+/// What lies between two lines.
+fn between(canvas: &mut Canvas<'_>, frame: &Frame, low: &[Mark], high: &[Mark]) {
+    let outline = low.iter().chain(high.iter().rev());
+    let outline: Vec<Point> = outline.map(|mark| frame.point(mark.x, mark.y)).collect();
+    canvas.polygon(&outline, Ink::Muted, 0.2);
 }
 
 /// A band between the ends of intervals, in one piece per run of points that have one.
@@ -76,7 +90,7 @@ fn bars(canvas: &mut Canvas<'_>, frame: &Frame, marks: &[Mark], number: usize) {
 fn marker(canvas: &mut Canvas<'_>, (x, y): Point, number: usize, opacity: f64) {
     let ink = Ink::Series(number);
     let r = RADIUS;
-    let outline: &[(f64, f64)] = match (number + number / 8) % 5 {
+    let outline: &[(f64, f64)] = match (number + number / SERIES.len()) % 5 {
         0 => {
             canvas.disc((x, y), r, ink, opacity);
             return;
@@ -93,7 +107,8 @@ fn marker(canvas: &mut Canvas<'_>, (x, y): Point, number: usize, opacity: f64) {
     canvas.polygon(&points, ink, opacity);
 }
 
-/// Writes the name of each line where it ends, and leads the eye there if it had to move.
+/// Writes the name of each line where it ends, behind a piece of the line, and leads the eye there if
+/// it had to move.
 fn names(canvas: &mut Canvas<'_>, frame: &Frame, groups: &[PlotGroup], marks: &[Vec<Mark>]) {
     let ends: Vec<Point> = marks
         .iter()
@@ -102,21 +117,13 @@ fn names(canvas: &mut Canvas<'_>, frame: &Frame, groups: &[PlotGroup], marks: &[
         .collect();
     let wanted: Vec<f64> = ends.iter().map(|end| end.1).collect();
     let heights = apart(&wanted, LINE_GAP, frame.top, frame.bottom);
-    for (number, ((group, end), height)) in groups.iter().zip(&ends).zip(heights).enumerate() {
-        let x = frame.right + 4.0;
-        canvas.line(
-            (end.0 + 5.0, end.1),
-            (x + 6.0, height),
-            Ink::Series(number),
-            1.0,
-        );
-        canvas.text(
-            &group.name,
-            (x + 9.0, height),
-            Anchor::Start,
-            NAME,
-            Ink::Text,
-        );
+    for (number, ((group, end), y)) in groups.iter().zip(&ends).zip(heights).enumerate() {
+        let ink = Ink::Series(number);
+        let x = frame.right + 14.0;
+        canvas.line((end.0 + 5.0, end.1), (x, y), ink, 0.8);
+        canvas.path(&[(x, y), (x + KEY, y)], ink, 2.0);
+        let at = (x + KEY + 4.0, y);
+        canvas.text(&group.name, at, Anchor::Start, NAME, Ink::Text);
     }
 }
 
@@ -125,7 +132,7 @@ pub(super) fn swatch(kind: PlotKind, number: usize, dense: bool) -> (String, (f6
     let size = (28.0, 12.0);
     let drawn = Canvas::draw(size, |canvas| {
         if kind == PlotKind::Line {
-            canvas.line((1.0, 6.0), (27.0, 6.0), Ink::Series(number), 2.0);
+            canvas.path(&[(1.0, 6.0), (27.0, 6.0)], Ink::Series(number), 2.0);
         }
         if !dense {
             marker(canvas, (14.0, 6.0), number, 1.0);

@@ -17,7 +17,7 @@ mod rows;
 
 pub(super) use canvas::{INKS, SERIES};
 pub(super) use figure::figure;
-pub(crate) use file::lines;
+pub(crate) use file::{band, lines};
 pub(super) use number::{raised, trimmed};
 pub(super) use plan::{Chart, Intervals, Size};
 pub(crate) use rows::{Row, rows};

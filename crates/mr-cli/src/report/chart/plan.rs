@@ -16,6 +16,8 @@ pub(in super::super) struct Chart {
     pub(in super::super) intervals: Intervals,
     /// How large it is.
     pub(in super::super) size: Size,
+    /// Two groups over the same x that something lies between, the lower one first.
+    pub(in super::super) between: Option<[usize; 2]>,
 }
 
 /// What the ends of an interval are.
@@ -83,6 +85,7 @@ impl Chart {
             y_scale: Scale::Linear,
             intervals,
             size,
+            between: None,
         }
     }
 
