@@ -1,56 +1,83 @@
 //! Progress bars: on stderr, after two seconds, for people only.
 
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::io::IsTerminal;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How long something may take before it shows a bar.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a bar is drawn anew while nothing is told.
+const TICK: Duration = Duration::from_secs(1);
 
-/// A bar that appears once the work has taken two seconds and goes when it is dropped. It draws
-/// nothing where stderr is no terminal.
+/// A bar that appears once the work has taken two seconds, whether or not any of it is done by then,
+/// and goes when it is dropped. It draws nothing where stderr is no terminal.
 #[derive(Debug)]
 pub(crate) struct Bar {
     drawn: ProgressBar,
-    started: Instant,
-    quiet: bool,
-    shown: OnceLock<()>,
+    /// What waits to show it, where there is someone to see it.
+    waiting: Option<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    /// Ends the thread when it is dropped.
+    done: Sender<()>,
+    thread: JoinHandle<()>,
 }
 
 impl Bar {
     pub(crate) fn new(what: &str, total: usize, quiet: bool) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::hidden());
+        let drawn = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::hidden());
         let style = ProgressStyle::with_template(
             "{prefix} {bar:24} {human_pos}/{human_len} {msg} ({elapsed}, {eta} to go)",
         );
-        bar.set_style(style.expect("the template is valid"));
-        bar.set_prefix(what.to_string());
-        Self {
-            drawn: bar,
-            started: Instant::now(),
-            quiet,
-            shown: OnceLock::new(),
+        drawn.set_style(style.expect("the template is valid"));
+        drawn.set_prefix(what.to_string());
+        let seen = !quiet && std::io::stderr().is_terminal();
+        let waiting = seen.then(|| {
+            let (done, wait) = channel();
+            let bar = drawn.clone();
+            let thread = std::thread::spawn(move || show(&bar, &wait, PATIENCE));
+            Waiting { done, thread }
+        });
+        Self { drawn, waiting }
+    }
+
+    /// Moves the bar; the message is made only for a bar that someone can see.
+    pub(crate) fn at(&self, done: usize, message: impl FnOnce() -> String) {
+        if self.waiting.is_some() {
+            self.drawn.set_position(done as u64);
+            self.drawn.set_message(message());
         }
     }
 
-    /// Moves the bar; the message is made only for a bar that shows.
-    pub(crate) fn at(&self, done: usize, message: impl FnOnce() -> String) {
-        if self.quiet || self.started.elapsed() < PATIENCE {
-            return;
-        }
-        self.shown.get_or_init(|| {
-            self.drawn.set_draw_target(ProgressDrawTarget::stderr());
+    /// Moves the bar, and says what share of `all` is so: `robust 61.5 %`.
+    pub(crate) fn share(&self, done: usize, what: &str, some: usize, all: usize) {
+        self.at(done, || {
+            let share = 100.0 * some as f64 / all.max(1) as f64;
+            format!("{what} {share:.1} %")
         });
-        self.drawn.set_position(done as u64);
-        if !self.drawn.is_hidden() {
-            self.drawn.set_message(message());
-        }
+    }
+}
+
+/// Shows a bar after a while, unless it is done by then.
+fn show(bar: &ProgressBar, wait: &Receiver<()>, patience: Duration) {
+    if wait.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        bar.enable_steady_tick(TICK);
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
+        if let Some(Waiting { done, thread }) = self.waiting.take() {
+            drop(done);
+            // It has nothing to panic about, and a bar is no reason to fail.
+            let _ = thread.join();
+        }
         self.drawn.finish_and_clear();
     }
 }
