@@ -67,11 +67,6 @@ impl Console {
         }
     }
 
-    /// Whether stdout is for one JSON object.
-    pub(crate) fn is_json(&self) -> bool {
-        self.json
-    }
-
     /// A line of the result for a person, on stdout; nothing under `--json`.
     pub(crate) fn say(&self, line: impl Display) {
         if !self.json {

@@ -54,7 +54,7 @@ pub(crate) const KINDS: [Kind; 5] = [
 
 /// A device and the name that stands in records.
 #[derive(Debug, Clone)]
-pub(crate) struct Opened {
+pub(crate) struct NamedDevice {
     pub(crate) device: Device,
     pub(crate) name: String,
 }
@@ -65,7 +65,7 @@ pub(crate) fn default_kind() -> Option<Kind> {
 }
 
 /// The device of this name, such as `flex` or `cuda:1`.
-pub(crate) fn open(name: Option<&str>) -> Result<Opened> {
+pub(crate) fn open(name: Option<&str>) -> Result<NamedDevice> {
     let Some(name) = name else {
         return match default_kind() {
             Some(kind) => open(Some(kind.name)),
@@ -95,7 +95,7 @@ pub(crate) fn open(name: Option<&str>) -> Result<Opened> {
         Some(index) => format!("{}:{index}", kind.name),
         None => kind.name.into(),
     };
-    Ok(Opened { device, name })
+    Ok(NamedDevice { device, name })
 }
 
 fn built_in() -> Vec<&'static str> {

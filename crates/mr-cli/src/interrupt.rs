@@ -1,5 +1,5 @@
-//! Ctrl-C while training: the first asks the run to stop where nothing is lost, the second ends it.
-//! Other commands have nothing to keep and end at once.
+//! Ctrl-C while training, and in attacks that keep a state: the first asks the run to stop where nothing
+//! is lost, the second ends it. Other commands have nothing to keep and end at once.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,9 @@
 //! Results for a person: a title and aligned lines below it.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};
 
+use mr_attacks::Counts;
 use mr_metrics::Interval;
 
 /// A title with named values, or a table with headings.
@@ -22,6 +24,12 @@ impl Listing {
     /// A line of a name and its value.
     pub(crate) fn line(&mut self, name: impl Display, value: impl Display) -> &mut Self {
         self.row([name.to_string(), value.to_string()])
+    }
+
+    /// A line of the passes through the model.
+    pub(crate) fn passes(&mut self, counts: Counts) -> &mut Self {
+        let passes = format!("{} forward, {} backward", counts.forwards, counts.backwards);
+        self.line("passes", passes)
     }
 
     /// A line of cells.
@@ -64,15 +72,46 @@ impl Display for Percent {
     }
 }
 
-/// 3 of 1 thing, 2 things.
+/// 1 thing, 2 things, 3 classes.
 pub(crate) fn plural(count: usize, thing: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {thing}{s}")
+    let ending = match count {
+        1 => "",
+        _ if thing.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{count} {thing}{ending}")
+}
+
+/// Names of their own for things of which several may have the same: the second `pgd` is `pgd-2`.
+pub(crate) fn numbered<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let one = |name: &'a str| {
+        let count = seen.entry(name).or_default();
+        *count += 1;
+        match count {
+            1 => name.to_string(),
+            count => format!("{name}-{count}"),
+        }
+    };
+    names.into_iter().map(one).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn things_are_counted() {
+        assert_eq!(plural(1, "class"), "1 class");
+        assert_eq!(plural(10, "class"), "10 classes");
+        assert_eq!(plural(0, "example"), "0 examples");
+    }
+
+    #[test]
+    fn the_second_of_a_name_has_a_number() {
+        let names = numbered(["pgd", "fgsm", "pgd", "pgd"]);
+        assert_eq!(names, ["pgd", "fgsm", "pgd-2", "pgd-3"]);
+    }
 
     #[test]
     fn columns_are_aligned() {

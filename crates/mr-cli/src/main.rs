@@ -15,6 +15,7 @@ mod device;
 mod interrupt;
 mod layout;
 mod measure;
+mod opened;
 mod output;
 mod preset;
 mod progress;

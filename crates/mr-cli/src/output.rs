@@ -8,8 +8,10 @@
 //! |---|---|
 //! | train | `model`, `data`, `train`: the tables as they were used |
 //! | eval | `data`, `split`, `evaluation`, `trained` |
-//! | attack | `data`, `split`, `threat`, `goal`, `attack` (a list), `epsilons`, `evaluation`, `trained` |
-//! | certify | `data`, `split`, `threat`, `certify`, `evaluation`, `trained` |
+//! | attack | `data`, `split`, `threat`, `goal`, `attack` (a list), `epsilons`, `evaluation`, `trained`; of transferred attacks `transfer_from` |
+//! | bench-attacks | `data`, `split`, `threat`, `attack` (a list), `evaluation`, `trained` |
+//! | checklist | `data`, `split`, `threat`, `checklist`, `trained`; `transfer_from` where it is named |
+//! | certify | `data`, `split`, `threat`, `certify`, `evaluation`, `trained`; where they are set `epsilons`, `attack` |
 //! | corrupt | `data`, `split`, `corrupt`, `evaluation`, `trained` |
 //! | aim | `data`, `split`, `objective`, `threat`, `attack`, `evaluation`, `trained` |
 //! | gain | `data`, `split`, `gain`, `attack`, `evaluation`, `trained` |
@@ -94,6 +96,21 @@ impl Output {
         tracing::info!("wrote {}", path.display());
         Ok(())
     }
+}
+
+/// Finds out before anything is computed whether a file can be written.
+pub(crate) fn writable(flag: &str, path: Option<&PathBuf>) -> Result<()> {
+    let Some(path) = path else {
+        return Ok(());
+    };
+    let context = || format!("{flag} {}: cannot write there", path.display());
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(folder).with_context(context)?;
+    tempfile::tempfile_in(folder).with_context(context)?;
+    Ok(())
 }
 
 /// A record without results.

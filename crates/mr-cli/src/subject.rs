@@ -12,20 +12,20 @@ use mr_models::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::device::{self, Opened};
+use crate::device::{self, NamedDevice};
 use crate::preset;
-use crate::settings::Layers;
+use crate::settings::{DataFlags, Layers};
 
 /// Name of the weights in a folder that `mr train` made.
 pub(crate) const MODEL_FILE: &str = "model.safetensors";
 
-/// Flags that pick a network.
+/// Flags that pick a network and the data that it is looked at on.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
-pub(crate) struct ModelFlags {
+pub(crate) struct SubjectFlags {
     /// Weights as safetensors, or a folder that `mr train` made
     #[arg(long, value_name = "FILE|DIR")]
-    pub(crate) model: PathBuf,
+    model: PathBuf,
     /// What bare PyTorch-named weights are the weights of; see `mr models`
     #[arg(long, value_name = "NAME")]
     pub(crate) arch: Option<String>,
@@ -33,10 +33,12 @@ pub(crate) struct ModelFlags {
     /// noise=SIGMA, temperature=SCALE, softmax, round-logits=DECIMALS; with more settings as
     /// quantize=4,site=conv1.hook_out,backward=identity
     #[arg(long, value_name = "NAME=N")]
-    pub(crate) defence: Vec<String>,
+    defence: Vec<String>,
+    #[command(flatten)]
+    pub(crate) data: DataFlags,
 }
 
-impl ModelFlags {
+impl SubjectFlags {
     /// The defences of the flags, or else of the settings, which take them over.
     fn defences(&self, layers: &mut Layers) -> Result<Vec<DefenceConfig>> {
         if !self.defence.is_empty() {
@@ -72,7 +74,7 @@ pub(crate) struct Subject {
 impl Subject {
     /// Loads the network that the flags name, and puts what it was trained on and its seed beneath
     /// the settings.
-    pub(crate) fn open(flags: &ModelFlags, layers: &mut Layers) -> Result<(Self, Opened)> {
+    pub(crate) fn open(flags: &SubjectFlags, layers: &mut Layers) -> Result<(Self, NamedDevice)> {
         let device = device::open(layers.text("device"))?;
         let table: Option<Architecture> = match layers.get("model") {
             Some(_) => Some(layers.section("model")?),
@@ -104,22 +106,6 @@ impl Subject {
             path: flags.model.display().to_string(),
         };
         Ok((subject, device))
-    }
-
-    /// A number that other weights would not have.
-    pub(crate) fn digest(&self) -> String {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        for entry in self.network.weights().entries() {
-            let values = mr_models::floats(entry.values.clone());
-            let bytes = values
-                .iter()
-                .flat_map(|value| value.to_bits().to_le_bytes());
-            // FNV-1a: a slip of the file is to be noticed, not an attack on the hash.
-            for byte in entry.name.bytes().chain(bytes) {
-                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-        }
-        format!("{hash:016x}")
     }
 
     /// What is looked at: the network behind its defences.
@@ -169,6 +155,22 @@ impl Subject {
             ),
         }
     }
+}
+
+/// A number that other weights would not have.
+pub(crate) fn digest(network: &Network) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for entry in network.weights().entries() {
+        let values = mr_models::floats(entry.values.clone());
+        let bytes = values
+            .iter()
+            .flat_map(|value| value.to_bits().to_le_bytes());
+        // FNV-1a: a slip of the file is to be noticed, not an attack on the hash.
+        for byte in entry.name.bytes().chain(bytes) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    format!("{hash:016x}")
 }
 
 /// Checks that a model takes examples of this shape.

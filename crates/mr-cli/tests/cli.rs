@@ -450,6 +450,11 @@ fn help_is_what_it_was() {
         "eval",
         "certify",
         "corrupt",
+        "attack",
+        "bench-attacks",
+        "checklist",
+        "verify",
+        "report",
         "aim",
         "gain",
         "measure",
@@ -457,6 +462,8 @@ fn help_is_what_it_was() {
         "devices",
         "completions",
         "data fetch",
+        "data list",
+        "data show",
     ] {
         let said = help(&format!("{command} --help"));
         assert!(said.contains("Examples:\n  mr "), "{said}");

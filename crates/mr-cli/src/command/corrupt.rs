@@ -1,24 +1,22 @@
 //! `mr corrupt`.
 
-use std::time::Instant;
-
 use anyhow::{Result, bail};
 use clap::Args;
 use mr_attacks::{
-    Corruption, Progress, Spatial, Transformation, Transformed, evaluate_transformations,
+    Corruption, Progress, Spatial, SpatialFamily, Transformation, Transformed,
+    evaluate_transformations,
 };
 use mr_metrics::stats::wilson;
-use mr_metrics::{ExperimentRecord, Interval, RecordKind, Series, Table};
-use mr_models::data::{Dataset, load};
+use mr_metrics::{ExperimentRecord, RecordKind, Series, Table, accuracy};
 use serde_json::{Value, json};
 use toml::Value as Setting;
 
 use super::LEVEL;
 use crate::console::{Console, Outcome};
 use crate::layout::{Listing, Percent, plural};
-use crate::output::{Output, draft};
-use crate::settings::{Common, DataFlags, Layers, RunFlags, Settings};
-use crate::subject::{ModelFlags, Subject, json};
+use crate::opened::{Opened, Told};
+use crate::settings::{Layers, RunFlags};
+use crate::subject::{SubjectFlags, json};
 
 /// Judge a network on corrupted, turned and shifted images
 ///
@@ -33,15 +31,11 @@ use crate::subject::{ModelFlags, Subject, json};
   mr corrupt --model runs/half --rotation 30 --translation 3 --random 10 --out runs/half-corrupted")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    model: ModelFlags,
-    #[command(flatten)]
-    data: DataFlags,
+    on: SubjectFlags,
     #[command(flatten)]
     tried: TriedFlags,
     #[command(flatten)]
     running: RunFlags,
-    #[command(flatten)]
-    common: Common,
 }
 
 #[derive(Debug, Args)]
@@ -103,135 +97,81 @@ impl TriedFlags {
 }
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
-    let mut layers = arguments.common.layers()?;
-    arguments.data.apply(&mut layers)?;
-    arguments.tried.apply(&mut layers)?;
-    arguments.running.apply(&mut layers)?;
-    let (subject, device) = Subject::open(&arguments.model, &mut layers)?;
-    let settings = Settings::of(layers)?;
-    if subject.is_autoencoder() {
-        bail!("{}: an autoencoder classifies nothing", subject.path);
-    }
-    let data = load(&settings.data, settings.split)?;
-    subject.takes(&data)?;
-    let corruptions = settings.corrupt.corruptions(data.shape()[0])?;
+    let opened = Opened::of(&arguments.on, &arguments.running, |layers| {
+        arguments.tried.apply(layers)
+    })?;
+    opened.classifies()?;
+    let settings = &opened.settings;
+    let shape = opened.data.shape();
+    let corruptions = settings.corrupt.corruptions(shape[0])?;
     let spatial = settings.corrupt.spatial.as_ref();
-    let spatial = spatial
-        .map(mr_attacks::SpatialFamily::members)
-        .transpose()?;
+    let spatial = spatial.map(SpatialFamily::members).transpose()?;
     if corruptions.is_empty() && spatial.is_none() {
         bail!("nothing to try: give --kinds and --severities, --rotation or --translation");
     }
     for corruption in &corruptions {
-        corruption.fits(data.shape())?;
+        corruption.fits(shape)?;
     }
 
     let config = json!({
-        "data": json(&settings.data)?,
-        "split": settings.split,
         "corrupt": json(&settings.corrupt)?,
         "evaluation": json(&settings.evaluation)?,
-        "trained": subject.trained,
     });
-    let seed = settings.seed.unwrap_or(0);
-    let name = settings.name.as_deref();
-    let mut record = draft(RecordKind::Corrupt, name, config, seed, &device.name);
-    let overwrite = arguments.common.overwrite;
-    let output = settings.out.as_ref();
-    let output = output
-        .map(|out| Output::open(out, &record, overwrite))
-        .transpose()?;
-
-    let started = Instant::now();
-    let trial = Trial {
-        subject: &subject,
-        data: &data,
-        settings: &settings,
-        console,
-    };
-    let title = format!(
-        "{} on {} ({})",
-        subject.title(),
-        data.name(),
-        plural(data.len(), "example")
-    );
-    let mut listing = Listing::new(title);
+    let mut begun = opened.begin(RecordKind::Corrupt, config)?;
+    let record = &mut begun.record;
+    let mut listing = Listing::new(opened.title());
     if !corruptions.is_empty() {
-        let found = trial.run("corruptions", &corruptions, false)?;
-        clean(&found, &mut record, &mut listing)?;
-        corrupted(&corruptions, &found, &mut record, &mut listing)?;
+        let found = tried(&opened, "corruptions", &corruptions, false, console)?;
+        clean(&found, record, &mut listing)?;
+        corrupted(&corruptions, &found, record, &mut listing)?;
     }
     if let Some(members) = spatial {
-        let found = trial.run("rotations", &members, true)?;
+        let found = tried(&opened, "rotations", &members, true, console)?;
         if corruptions.is_empty() {
-            clean(&found, &mut record, &mut listing)?;
+            clean(&found, record, &mut listing)?;
         }
-        worst(&members, &found, &mut record, &mut listing)?;
+        worst(&members, &found, record, &mut listing)?;
     }
-    let seconds = started.elapsed().as_secs_f64();
-    listing.line("time", format!("{seconds:.1} s"));
-    if let Some(output) = &output {
-        output.write(&record)?;
-    }
-    console.say(listing);
-    if console.is_json() {
-        let mut object = record.to_json();
-        object["n"] = data.len().into();
-        object["seconds"] = seconds.into();
-        if let Some(out) = &settings.out {
-            object["out"] = json!(out);
-        }
-        console.object(&object)?;
-    }
-    Ok(Outcome::Done)
+    let told = Told {
+        listing,
+        examples: None,
+        object: begun.object(),
+    };
+    begun.finish(told, console)
 }
 
-/// What transformations are tried on.
-struct Trial<'a> {
-    subject: &'a Subject,
-    data: &'a Dataset,
-    settings: &'a Settings,
-    console: &'a Console,
-}
-
-impl Trial<'_> {
-    fn run<T: Transformation>(
-        &self,
-        what: &str,
-        members: &[T],
-        worst_only: bool,
-    ) -> Result<Transformed> {
-        let bar = self.console.bar(what, self.data.len() * members.len());
-        let members: Vec<&dyn Transformation> =
-            members.iter().map(|m| m as &dyn Transformation).collect();
-        let found = evaluate_transformations(
-            self.subject.model(),
-            self.data,
-            &members,
-            worst_only,
-            &self.settings.evaluation,
-            &mut |now: Progress<'_>| {
-                bar.at(now.done, || {
-                    let share = 100.0 * now.robust as f64 / now.examples as f64;
-                    format!("{}, right under all {share:.1} %", now.attack)
-                });
-                true
-            },
-        )?;
-        Ok(found)
-    }
-}
-
-fn share(mask: &[bool]) -> Result<Interval> {
-    let right = mask.iter().filter(|&&right| right).count();
-    Ok(wilson(right, mask.len(), LEVEL)?)
+/// What became of every example under these transformations.
+fn tried<T: Transformation>(
+    opened: &Opened,
+    what: &str,
+    members: &[T],
+    worst_only: bool,
+    console: &Console,
+) -> Result<Transformed> {
+    let data = &opened.data;
+    let bar = console.bar(what, data.len() * members.len());
+    let members: Vec<&dyn Transformation> =
+        members.iter().map(|m| m as &dyn Transformation).collect();
+    let found = evaluate_transformations(
+        opened.subject.model(),
+        data,
+        &members,
+        worst_only,
+        &opened.settings.evaluation,
+        &mut |now: Progress<'_>| {
+            let what = format!("{}, right under all", now.attack);
+            bar.share(now.done, &what, now.robust, now.examples);
+            true
+        },
+    )?;
+    Ok(found)
 }
 
 fn clean(found: &Transformed, record: &mut ExperimentRecord, listing: &mut Listing) -> Result<()> {
     let right: Vec<bool> = found.examples.iter().map(|e| e.clean == e.label).collect();
-    let accuracy = share(&right)?;
-    record.number("clean_accuracy", accuracy);
-    listing.line("clean accuracy", Percent(accuracy));
+    let clean = accuracy(&right, LEVEL)?;
+    record.number("clean_accuracy", clean);
+    listing.line("clean accuracy", Percent(clean));
     Ok(())
 }
 
@@ -280,7 +220,7 @@ fn corrupted(
     )?;
     let whole = found.mean_accuracy().unwrap_or_default();
     record.number("mean_corruption_accuracy", whole);
-    let robust = share(&found.robust_mask())?;
+    let robust = accuracy(&found.robust_mask(), LEVEL)?;
     record.number("worst_corruption_accuracy", robust);
 
     listing.line("mean corruption accuracy", percent(whole));
@@ -310,7 +250,7 @@ fn worst(
     record: &mut ExperimentRecord,
     listing: &mut Listing,
 ) -> Result<()> {
-    let robust = share(&found.robust_mask())?;
+    let robust = accuracy(&found.robust_mask(), LEVEL)?;
     record.number("spatial_accuracy", robust);
     record.number("spatial_forwards", found.counts.forwards as f64);
     listing.line(

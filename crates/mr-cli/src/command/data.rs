@@ -33,6 +33,9 @@ enum What {
         names: Vec<String>,
     },
     /// List the data sets and models, and what of them is here
+    #[command(after_help = "Examples:
+  mr data list
+  mr data list --json")]
     List,
     /// Say what a data set holds
     #[command(after_help = "Examples:
@@ -189,10 +192,7 @@ fn describe(show: Show, console: &Console) -> Result<Outcome> {
     let shown: Vec<String> = classes
         .map(|(name, count)| format!("{name} ({count})"))
         .collect();
-    listing.line(
-        plural(data.classes(), "class").replace("classs", "classes"),
-        shown.join(", "),
-    );
+    listing.line(plural(data.classes(), "class"), shown.join(", "));
     console.say(listing);
     console.object(&json!({
         "name": data.name(),

@@ -1,24 +1,22 @@
 //! `mr eval`.
 
-use std::time::Instant;
-
 use anyhow::Result;
 use burn::tensor::Tensor;
 use clap::Args;
 use mr_attacks::{AttackError, Workers};
 use mr_metrics::stats::wilson;
 use mr_metrics::{RecordKind, Series, Short, Table};
-use mr_models::data::{Dataset, load};
+use mr_models::data::Dataset;
 use mr_models::objective::{CrossEntropy, SquaredError};
 use mr_models::{Cache, Idle, Objective, floats, predictions};
 use serde_json::{Value, json};
 
 use super::LEVEL;
 use crate::console::{Console, Outcome};
-use crate::layout::{Listing, Percent, plural};
-use crate::output::{Output, draft};
-use crate::settings::{Common, DataFlags, RunFlags, Settings};
-use crate::subject::{ModelFlags, Subject, json};
+use crate::layout::{Listing, Percent};
+use crate::opened::{Opened, Told};
+use crate::settings::RunFlags;
+use crate::subject::{SubjectFlags, json};
 
 /// Judge a network on clean data
 #[derive(Debug, Args)]
@@ -29,55 +27,25 @@ use crate::subject::{ModelFlags, Subject, json};
   mr eval --model runs/half --defence noise=0.1")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    model: ModelFlags,
-    #[command(flatten)]
-    data: DataFlags,
+    on: SubjectFlags,
     #[command(flatten)]
     running: RunFlags,
-    #[command(flatten)]
-    common: Common,
 }
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
-    let mut layers = arguments.common.layers()?;
-    arguments.data.apply(&mut layers)?;
-    arguments.running.apply(&mut layers)?;
-    let (subject, device) = Subject::open(&arguments.model, &mut layers)?;
-    let settings = Settings::of(layers)?;
-    let data = load(&settings.data, settings.split)?;
-    subject.takes(&data)?;
+    let opened = Opened::of(&arguments.on, &arguments.running, |_| Ok(()))?;
+    let (subject, data, settings) = (&opened.subject, &opened.data, &opened.settings);
+    let config = json!({ "evaluation": json(&settings.evaluation)? });
+    let mut begun = opened.begin(RecordKind::Eval, config)?;
+    let judged = judge(&opened, console)?;
 
-    let config = json!({
-        "data": json(&settings.data)?,
-        "split": settings.split,
-        "evaluation": json(&settings.evaluation)?,
-        "trained": subject.trained,
-    });
-    let seed = settings.seed.unwrap_or(0);
-    let name = settings.name.as_deref();
-    let mut record = draft(RecordKind::Eval, name, config, seed, &device.name);
-    let overwrite = arguments.common.overwrite;
-    let output = settings.out.as_ref();
-    let output = output
-        .map(|out| Output::open(out, &record, overwrite))
-        .transpose()?;
-
-    let started = Instant::now();
-    let judged = judge(&subject, &data, &settings, console)?;
-    let seconds = started.elapsed().as_secs_f64();
-
-    let title = format!(
-        "{} on {} ({})",
-        subject.title(),
-        data.name(),
-        plural(data.len(), "example")
-    );
-    let mut listing = Listing::new(title);
+    let record = &mut begun.record;
+    let mut listing = Listing::new(opened.title());
     let mut object = json!({
         "n": data.len(),
         "defence": json(&subject.defences)?,
-        "seed": seed,
-        "device": device.name,
+        "seed": settings.seed.unwrap_or(0),
+        "device": opened.device.name,
     });
     if subject.is_autoencoder() {
         record.number("reconstruction_error", judged.loss);
@@ -96,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         object["loss"] = judged.loss.into();
         listing.line("clean accuracy", Percent(accuracy));
         listing.line("cross-entropy", Short(judged.loss));
-        let classes = by_class(&data, &judged.predicted);
+        let classes = by_class(data, &judged.predicted);
         let shares = classes.rows.iter().filter_map(|row| row[3].as_f64());
         let shares: Vec<f64> = shares.collect();
         let numbers = (0..shares.len()).map(|class| class as f64).collect();
@@ -116,15 +84,12 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         }
         record.tables.insert("classes".into(), classes);
     }
-    listing.line("time", format!("{seconds:.1} s"));
-    object["seconds"] = seconds.into();
-    if let Some(output) = &output {
-        output.write(&record)?;
-        object["out"] = json!(settings.out);
-    }
-    console.say(listing);
-    console.object(&object)?;
-    Ok(Outcome::Done)
+    let told = Told {
+        listing,
+        examples: None,
+        object,
+    };
+    begun.finish(told, console)
 }
 
 struct Judged {
@@ -133,12 +98,8 @@ struct Judged {
     loss: f64,
 }
 
-fn judge(
-    subject: &Subject,
-    data: &Dataset,
-    settings: &Settings,
-    console: &Console,
-) -> Result<Judged, AttackError> {
+fn judge(opened: &Opened, console: &Console) -> Result<Judged, AttackError> {
+    let (subject, data, settings) = (&opened.subject, &opened.data, &opened.settings);
     let size = settings.evaluation.batch_size;
     if size == 0 {
         return Err(AttackError::Setting {

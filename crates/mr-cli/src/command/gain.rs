@@ -1,27 +1,26 @@
 //! `mr gain`.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use mr_attacks::{Gain, gain};
 use mr_metrics::stats::wilson;
 use mr_metrics::{ExperimentRecord, Interval, RecordKind, Series, Short, Table};
-use mr_models::data::load;
-use mr_models::{Model, write_atomic};
+use mr_models::Model;
 use serde_json::{Value, json};
 
 use super::LEVEL;
-use super::attack::writable;
-use super::search::{SearchFlags, climber, norm};
+use super::search::{SearchFlags, climber};
+use super::threat::norm;
 use crate::console::{Console, Outcome};
-use crate::layout::{Listing, plural};
-use crate::output::{Output, draft};
+use crate::layout::{Listing, Percent};
+use crate::opened::{Opened, Told};
+use crate::output::writable;
 use crate::report::{Row, rows};
-use crate::settings::{Common, DataFlags, Layers, RunFlags, Settings};
+use crate::settings::RunFlags;
 use crate::spread::Spread;
-use crate::subject::{ModelFlags, Subject, json};
+use crate::subject::{SubjectFlags, json};
 
 /// Name of the plot that lies beside a record.
 const PLOT: &str = "gain.svg";
@@ -41,9 +40,7 @@ const PLOT: &str = "gain.svg";
   mr gain --model runs/half --limit 500 --out runs/half-gain")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    model: ModelFlags,
-    #[command(flatten)]
-    data: DataFlags,
+    on: SubjectFlags,
     /// Norm of perturbations: linf, l2, l1 [default: l2]
     #[arg(long, value_name = "NORM", help_heading = "Gain")]
     norm: Option<String>,
@@ -63,57 +60,30 @@ pub(crate) struct Arguments {
     search: SearchFlags,
     #[command(flatten)]
     running: RunFlags,
-    #[command(flatten)]
-    common: Common,
     /// Write a plot of relative gain by site into this file
     #[arg(long, value_name = "FILE.svg", help_heading = "Output")]
     plot: Option<PathBuf>,
 }
 
-impl Arguments {
-    fn layers(&self) -> Result<Layers> {
-        let mut layers = self.common.layers()?;
-        self.data.apply(&mut layers)?;
-        self.running.apply(&mut layers)?;
-        layers.flag("--norm", "gain.norm", self.norm.as_deref().map(norm))?;
-        let places = (!self.place.is_empty()).then(|| self.place.clone());
-        layers.flag("--place", "gain.places", places)?;
-        layers.flag("--fraction", "gain.fraction", self.fraction)?;
-        self.search.apply(&mut layers)?;
-        Ok(layers)
-    }
-}
-
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
-    let mut layers = arguments.layers()?;
-    let (subject, device) = Subject::open(&arguments.model, &mut layers)?;
-    let settings = Settings::of(layers)?;
-    let attack = climber(&settings)?;
-    let data = load(&settings.data, settings.split)?;
-    subject.takes(&data)?;
-    let places = settings.gain.places(subject.network.spec())?;
-    if let Some(path) = &arguments.plot {
-        writable("--plot", path)?;
-    }
+    let opened = Opened::of(&arguments.on, &arguments.running, |layers| {
+        layers.flag("--norm", "gain.norm", arguments.norm.as_deref().map(norm))?;
+        let places = (!arguments.place.is_empty()).then(|| arguments.place.clone());
+        layers.flag("--place", "gain.places", places)?;
+        layers.flag("--fraction", "gain.fraction", arguments.fraction)?;
+        arguments.search.apply(layers)
+    })?;
+    let (settings, data) = (&opened.settings, &opened.data);
+    let attack = climber(settings)?;
+    let places = settings.gain.places(opened.subject.network.spec())?;
+    writable("--plot", arguments.plot.as_ref())?;
 
     let config = json!({
-        "data": json(&settings.data)?,
-        "split": settings.split,
         "gain": json(&settings.gain)?,
         "attack": json(&settings.attack)?,
         "evaluation": json(&settings.evaluation)?,
-        "trained": subject.trained,
     });
-    let seed = settings.seed.unwrap_or(0);
-    let name = settings.name.as_deref();
-    let mut record = draft(RecordKind::Gain, name, config, seed, &device.name);
-    let overwrite = arguments.common.overwrite;
-    let output = settings.out.as_ref();
-    let output = output
-        .map(|out| Output::open(out, &record, overwrite))
-        .transpose()?;
-
-    let started = Instant::now();
+    let mut begun = opened.begin(RecordKind::Gain, config)?;
     let attacks = if settings.gain.fraction > 0.0 {
         places.len()
     } else {
@@ -121,8 +91,8 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     };
     let bar = console.bar("gain", data.len() * (1 + attacks));
     let (gains, counts) = gain(
-        subject.model(),
-        &data,
+        opened.subject.model(),
+        data,
         &settings.gain,
         attack,
         &settings.evaluation,
@@ -132,43 +102,22 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         },
     )?;
     drop(bar);
-    let seconds = started.elapsed().as_secs_f64();
     let lines = gains.iter().map(Line::of).collect::<Result<Vec<_>>>()?;
-    fill(&lines, &mut record)?;
-    record.number("forwards", counts.forwards as f64);
-    record.number("backwards", counts.backwards as f64);
+    fill(&lines, &mut begun.record)?;
+    begun.record.number("forwards", counts.forwards as f64);
+    begun.record.number("backwards", counts.backwards as f64);
 
     let norm = settings.gain.norm;
-    let title = format!(
-        "{} on {} ({}), gain in {norm}",
-        subject.title(),
-        data.name(),
-        plural(data.len(), "example")
-    );
-    let drawn = plot(&title, &lines);
-    if let Some(path) = &arguments.plot {
-        write_atomic(path, drawn.as_bytes())
-            .with_context(|| format!("--plot {}", path.display()))?;
-    }
-    if let Some(output) = &output {
-        write_atomic(&output.path(PLOT), drawn.as_bytes())?;
-        record.artifacts.insert("plot".into(), PLOT.into());
-        output.write(&record)?;
-    }
-    let mut listing = listing(title, &lines);
-    listing.line("time", format!("{seconds:.1} s"));
-    console.say(listing);
-    if console.is_json() {
-        let mut object = record.to_json();
-        object["n"] = data.len().into();
-        object["norm"] = json(&norm)?;
-        object["seconds"] = seconds.into();
-        if let Some(out) = &settings.out {
-            object["out"] = json!(out);
-        }
-        console.object(&object)?;
-    }
-    Ok(Outcome::Done)
+    let title = format!("{}, gain in {norm}", opened.title());
+    begun.draw(PLOT, &plot(&title, &lines), arguments.plot.as_ref())?;
+    let mut object = begun.object();
+    object["norm"] = json(&norm)?;
+    let told = Told {
+        listing: listing(title, &lines),
+        examples: None,
+        object,
+    };
+    begun.finish(told, console)
 }
 
 /// The gain at one place, over examples.
@@ -293,7 +242,7 @@ fn listing(title: String, lines: &[Line]) -> Listing {
         if let Some(struck) = &line.attacked {
             cells.push(short(f64::from(struck.epsilon)));
             cells.push(short(struck.rise.median));
-            cells.push(crate::layout::Percent(struck.robust).to_string());
+            cells.push(Percent(struck.robust).to_string());
         }
         listing.row(cells);
     }

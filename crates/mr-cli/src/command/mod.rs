@@ -1,4 +1,4 @@
-//! The commands, each one file.
+//! The commands, each one file or folder.
 
 mod aim;
 mod attack;
@@ -15,6 +15,7 @@ mod measure;
 mod models;
 mod report;
 mod search;
+mod threat;
 mod train;
 mod verify;
 
@@ -22,6 +23,8 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::console::{Console, Outcome};
+
+pub(crate) use attack::Run;
 
 /// Confidence level of every interval over examples.
 pub(crate) const LEVEL: f64 = 0.95;

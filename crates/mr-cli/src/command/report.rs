@@ -59,6 +59,7 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<Outcome> {
         .as_deref()
         .map(Verdicts::read)
         .transpose()?;
+    let bar = console.bar("report", 1);
     let located = gather(root)?;
     let mut cautions = Vec::new();
     let judged = findings
@@ -74,9 +75,6 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<Outcome> {
             ));
         }
     }
-    for caution in &cautions {
-        console.warn(caution);
-    }
     let verdicts = read.or(judged);
     let title = arguments
         .title
@@ -91,10 +89,14 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<Outcome> {
         cautions: &cautions,
         commands: &commands(&arguments, root),
     });
+    drop(bar);
     let out = arguments.out.unwrap_or_else(|| root.join("report.html"));
     write_atomic(&out, html.as_bytes())
         .with_context(|| format!("cannot write {}", out.display()))?;
-    console.say(format!("{}", out.display()));
+    console.say(out.display());
+    for caution in &cautions {
+        console.warn(caution);
+    }
     console.object(&json!({
         "report": out,
         "bytes": html.len(),

@@ -1,4 +1,4 @@
-//! Attacks and norms by name, and the flags of the one attack that `mr aim` and `mr gain` climb with.
+//! The flags that say how attacks search.
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -7,12 +7,10 @@ use toml::{Table, Value};
 
 use crate::settings::{Layers, Settings};
 
+/// The steps of an attack that follows gradients.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Attack")]
-pub(super) struct SearchFlags {
-    /// How to search: pgd, fgsm or another attack that climbs any objective [default: pgd]
-    #[arg(long, value_name = "NAME")]
-    attack: Option<String>,
+pub(super) struct StepFlags {
     /// Gradient steps
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     steps: Option<i64>,
@@ -22,26 +20,70 @@ pub(super) struct SearchFlags {
     /// How the step length changes: constant, or cosine, which ends in small steps
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
-    /// Start from the clean example, where shift and kl are flat
-    #[arg(long)]
+    /// Start from a random point of the ball
+    #[arg(long, overrides_with = "no_random_start")]
+    random_start: bool,
+    /// Start from the clean example
+    #[arg(long, overrides_with = "random_start")]
     no_random_start: bool,
+}
+
+impl StepFlags {
+    pub(super) fn apply(&self, layers: &mut Layers) -> Result<()> {
+        layers.flag("--steps", "attack.steps", self.steps)?;
+        layers.flag("--step-size", "attack.step_size", self.step_size)?;
+        layers.flag("--schedule", "attack.schedule", self.schedule.clone())?;
+        let start = self.random_start.then_some(true);
+        layers.flag("--random-start", "attack.random_start", start)?;
+        let start = self.no_random_start.then_some(false);
+        layers.flag("--no-random-start", "attack.random_start", start)
+    }
+}
+
+/// The one attack that `mr aim` and `mr gain` climb with.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Attack")]
+pub(super) struct SearchFlags {
+    /// How to search: pgd, fgsm or another attack that climbs any objective [default: pgd]
+    #[arg(long, value_name = "NAME")]
+    attack: Option<String>,
+    #[command(flatten)]
+    steps: StepFlags,
 }
 
 impl SearchFlags {
     pub(super) fn apply(&self, layers: &mut Layers) -> Result<()> {
-        if let Some(name) = &self.attack
-            && layers.text("attack.type") != Some(name)
-        {
-            layers.replace("attack", named(name), "--attack")?;
-        }
-        layers.beneath("attack", Value::Array(vec![Table::new().into()]));
-        layers.beneath("attack.type", "pgd");
-        layers.flag("--steps", "attack.steps", self.steps)?;
-        layers.flag("--step-size", "attack.step_size", self.step_size)?;
-        layers.flag("--schedule", "attack.schedule", self.schedule.clone())?;
-        let start = self.no_random_start.then_some(false);
-        layers.flag("--no-random-start", "attack.random_start", start)
+        choose("--attack", self.attack.as_slice(), layers)?;
+        pgd_beneath(layers);
+        self.steps.apply(layers)
     }
+}
+
+/// Sets the attacks to those of a flag, if it names any. One that a file sets up keeps its settings.
+pub(super) fn choose(flag: &str, names: &[String], layers: &mut Layers) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let listed = layers.get("attack").and_then(Value::as_array);
+    let listed = listed.cloned().unwrap_or_default();
+    let named = |name: &String| {
+        let is_it = |attack: &&Value| attack.get("type").and_then(Value::as_str) == Some(name);
+        listed.iter().find(is_it).cloned().unwrap_or_else(|| {
+            let table = [("type".to_string(), name.as_str().into())];
+            Value::Table(Table::from_iter(table))
+        })
+    };
+    let chosen: Vec<Value> = names.iter().map(named).collect();
+    if chosen == listed {
+        return Ok(());
+    }
+    layers.replace("attack", Value::Array(chosen), flag)
+}
+
+/// Where nothing says how to search, PGD does.
+pub(super) fn pgd_beneath(layers: &mut Layers) {
+    layers.beneath("attack", Value::Array(vec![Table::new().into()]));
+    layers.beneath("attack.type", "pgd");
 }
 
 /// The one attack of the settings, which has to climb any objective.
@@ -66,20 +108,36 @@ pub(super) fn climber(settings: &Settings) -> Result<&dyn ObjectiveAttack> {
     Ok(climber)
 }
 
-/// An attack as a file would name it.
-pub(super) fn named(name: &str) -> Value {
-    let mut table = Table::new();
-    table.insert("type".into(), name.into());
-    Value::Table(table)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// `linf` as files write it.
-pub(super) fn norm(name: &str) -> String {
-    match name.to_ascii_lowercase().as_str() {
-        "linf" => "Linf".into(),
-        "l2" => "L2".into(),
-        "l1" => "L1".into(),
-        "l0" => "L0".into(),
-        _ => name.into(),
+    #[test]
+    fn an_attack_that_is_named_keeps_what_a_file_sets() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        let toml = "[[attack]]\ntype = \"fgsm\"\n[[attack]]\ntype = \"pgd\"\nsteps = 3";
+        std::fs::write(&path, toml).unwrap();
+        let chosen = |names: &[&str]| {
+            let mut layers = Layers::default();
+            layers.read(&path).unwrap();
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            choose("--attack", &names, &mut layers).unwrap();
+            pgd_beneath(&mut layers);
+            Settings::of(layers).unwrap().attack
+        };
+        let names = |attacks: Vec<AttackConfig>| -> Vec<String> {
+            let name = |attack: &AttackConfig| attack.attack().name();
+            attacks.iter().map(name).collect()
+        };
+        assert_eq!(names(chosen(&[])), ["fgsm", "pgd"]);
+        assert_eq!(names(chosen(&["ddn", "fgsm"])), ["ddn", "fgsm"]);
+        let [AttackConfig::Pgd(pgd)] = &chosen(&["pgd"])[..] else {
+            panic!("one attack was named");
+        };
+        assert_eq!(pgd.steps, 3);
+        let mut layers = Layers::default();
+        pgd_beneath(&mut layers);
+        assert_eq!(names(Settings::of(layers).unwrap().attack), ["pgd"]);
     }
 }

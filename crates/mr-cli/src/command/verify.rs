@@ -9,6 +9,7 @@ use mr_metrics::finding::Outcome as Checked;
 use mr_metrics::finding::{Findings, OutcomeResult, Records, Status, Verdict, Verdicts};
 
 use crate::console::{Console, Outcome};
+use crate::layout::plural;
 use crate::report::{demand_of, gather, observed, records};
 
 /// Compare records with the findings that are expected of them
@@ -36,12 +37,15 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<Outcome> {
     let findings = Findings::read(&arguments.findings)?;
     let located = gather(&arguments.records)?;
+    let count = findings.findings.len();
     console.note(format!(
-        "judging {} findings by {} records",
-        findings.findings.len(),
-        located.len()
+        "judging {} by {}",
+        plural(count, "finding"),
+        plural(located.len(), "record")
     ));
+    let bar = console.bar("findings", count);
     let verdicts = findings.evaluate(&Records::new(&records(&located)));
+    drop(bar);
     if let Some(out) = &arguments.out {
         verdicts.write(out)?;
     }

@@ -36,13 +36,18 @@ pub(super) fn measure(
     if !config.effective_features && !config.spectrum {
         return Ok(());
     }
+    let bar = console.bar("activations", sites.len());
     let mut activations = Vec::with_capacity(sites.len());
     for site in sites {
+        bar.at(activations.len(), || site.clone());
         let of = Activations::of_site(&subject.network, data, site, config.samples, config.seed);
         activations.push(of.with_context(|| format!("measure: site `{site}`"))?);
     }
+    drop(bar);
     if config.spectrum {
-        for (site, activations) in sites.iter().zip(&activations) {
+        let bar = console.bar("spectrum", sites.len());
+        for (done, (site, activations)) in sites.iter().zip(&activations).enumerate() {
+            bar.at(done, || site.clone());
             spectrum(subject, site, activations, record)?;
         }
     }

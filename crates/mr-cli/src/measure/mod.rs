@@ -20,36 +20,30 @@ mod toy;
 
 use anyhow::Result;
 use mr_metrics::ExperimentRecord;
-use mr_models::data::Dataset;
 use mr_models::{Architecture, Model};
 
 pub(crate) use config::MeasureConfig;
 
 use crate::console::Console;
-use crate::settings::Settings;
+use crate::opened::Opened;
 use crate::subject::Subject;
 
 /// Measures everything that the settings ask for and the network has. The sites whose activations
 /// are looked at are checked by [`sites`] first.
 pub(crate) fn measure(
-    subject: &Subject,
-    data: &Dataset,
-    settings: &Settings,
+    opened: &Opened,
     sites: &[String],
     record: &mut ExperimentRecord,
     console: &Console,
 ) -> Result<()> {
+    let (subject, data, settings) = (&opened.subject, &opened.data, &opened.settings);
     if let Architecture::Toy(toy) = subject.network.architecture() {
         toy::measure(subject, toy, data, &settings.measure, record)?;
     }
     if !subject.is_autoencoder() {
         classifier::measure(subject, data, settings, record, console)?;
-        if let Some(threat) = settings
-            .threat
-            .as_ref()
-            .filter(|_| !settings.attack.is_empty())
-        {
-            robust::measure(subject, data, threat, settings, record, console)?;
+        if settings.threat.is_some() && !settings.attack.is_empty() {
+            robust::measure(opened, record, console)?;
         }
     }
     features::measure(subject, data, settings, sites, record, console)

@@ -2,49 +2,40 @@
 //! and what it is to be compared with.
 
 use anyhow::Result;
-use mr_attacks::{Attack, AttackConfig, Goal, ThreatModel, Watch, evaluate_with};
+use mr_attacks::{Attack, AttackConfig, Goal};
 use mr_metrics::{ExperimentRecord, accuracy};
-use mr_models::data::Dataset;
 
-use crate::command::LEVEL;
+use crate::command::{LEVEL, Run};
 use crate::console::Console;
-use crate::settings::Settings;
-use crate::subject::Subject;
+use crate::opened::Opened;
 
-/// Robust accuracy under the settings' attacks at each of their epsilons, and at the threat's own.
+/// Robust accuracy under the settings' attacks at the threat's own epsilon, and at each of a curve.
 pub(super) fn measure(
-    subject: &Subject,
-    data: &Dataset,
-    threat: &ThreatModel,
-    settings: &Settings,
+    opened: &Opened,
     record: &mut ExperimentRecord,
     console: &Console,
 ) -> Result<()> {
-    let attacks: Vec<&dyn Attack> = settings.attack.iter().map(AttackConfig::attack).collect();
-    let some = data.take(settings.measure.attacked)?;
-    let at = |epsilon: f32| -> Result<_> {
-        let there = threat.with_epsilon(epsilon);
-        let bar = console.bar(&format!("{} {epsilon}", threat.norm), some.len());
-        let found = evaluate_with(
-            &subject.network,
-            &some,
-            &there,
-            &Goal::Untargeted,
-            &attacks,
-            &settings.evaluation,
-            Watch {
-                journal: None,
-                progress: &mut |now| {
-                    bar.at(now.done, || now.attack.into());
-                    true
-                },
-            },
-        )?;
-        Ok(accuracy(&found.robust_mask(), LEVEL)?)
+    let threat = opened.threat()?;
+    let attacks = opened.settings.attack.iter();
+    let members = attacks.flat_map(|attack| attack.members(threat.norm));
+    let attacks: Vec<Box<dyn Attack>> = members.map(AttackConfig::boxed).collect();
+    let run = Run {
+        opened,
+        data: &opened.data.take(opened.settings.measure.attacked)?,
+        goal: &Goal::Untargeted,
+        attacks: &attacks,
+        transfer: None,
+        state: None,
+        epsilons: &opened.settings.epsilons,
+        keep: false,
+        console,
     };
-    record.number("robust_accuracy", at(threat.epsilon)?);
-    for &epsilon in &settings.epsilons {
-        record.number(&format!("robust_at.{epsilon}"), at(epsilon as f32)?);
+    let found = run.all(threat)?;
+    let robust = accuracy(&found.main.robust_mask(), LEVEL)?;
+    record.number("robust_accuracy", robust);
+    for at in found.curve {
+        let robust = accuracy(&at.robust, LEVEL)?;
+        record.number(&format!("robust_at.{}", at.epsilon), robust);
     }
     Ok(())
 }

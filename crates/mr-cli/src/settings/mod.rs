@@ -49,8 +49,9 @@
 //! saliency = true
 //! ```
 //!
-//! `target` ("next", "random" or a class), `epsilons` (a security curve) and `objective` (what `mr aim`
-//! drives up) are further keys of the root. One file may serve all commands: each reads the tables that it needs, all are checked.
+//! `target` ("next", "random" or a class), `epsilons` (a curve) and `objective` (what `mr aim` drives up)
+//! are further keys of the root. One file may serve all commands: each reads the tables that it needs,
+//! all are checked.
 
 mod blame;
 mod corrupt;
@@ -114,7 +115,7 @@ pub(crate) struct DataFlags {
     limit: Option<i64>,
 }
 
-/// Flags of an evaluation.
+/// Flags of every command that looks at a network.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Running")]
 pub(crate) struct RunFlags {
@@ -127,6 +128,8 @@ pub(crate) struct RunFlags {
     /// Threads; does not change the result [default: all cores, or RAYON_NUM_THREADS]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     threads: Option<i64>,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 /// All settings of a run.
@@ -189,10 +192,13 @@ impl DataFlags {
 }
 
 impl RunFlags {
-    pub(crate) fn apply(&self, layers: &mut Layers) -> Result<()> {
+    /// The file's settings under those of `--set` and the flags here.
+    pub(crate) fn layers(&self) -> Result<Layers> {
+        let mut layers = self.common.layers()?;
         layers.flag("--split", "split", self.split.clone())?;
         layers.flag("--batch-size", "evaluation.batch_size", self.batch_size)?;
-        layers.flag("--threads", "evaluation.threads", self.threads)
+        layers.flag("--threads", "evaluation.threads", self.threads)?;
+        Ok(layers)
     }
 }
 

@@ -316,6 +316,22 @@ fn certificates() {
             "--epsilon 0.1 --batch-size 0",
             "batch_size is 0, must be at least 1",
         ),
+        (
+            "--epsilons 0.1,-0.2",
+            "epsilon is -0.2, must be a number, at least 0",
+        ),
+        (
+            "--epsilon 0.1 --attack pgdd",
+            "--attack: unknown attack `pgdd`; did you mean pgd, apgd?",
+        ),
+        (
+            "--epsilon 0.1 --method smoothing --attack pgd",
+            "leave --attack and the [attack] table out",
+        ),
+        (
+            "--epsilon 0.1 --plot net.toml/a.svg",
+            "--plot net.toml/a.svg: cannot write there",
+        ),
     ] {
         says(&lab, &format!("certify --model net {words}"), &[part]);
     }

@@ -4,23 +4,23 @@ mod result;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use mr_attacks::{EvaluationConfig, aim};
 use mr_metrics::RecordKind;
-use mr_models::data::load;
 use mr_models::{Model, objective};
 use mr_sae::{Tied, latent_terms};
 use serde_json::json;
 
-use super::attack::writable;
-use super::search::{SearchFlags, climber, norm};
+use super::attack::save;
+use super::search::{SearchFlags, climber};
+use super::threat::ThreatFlags;
 use crate::console::{Console, Outcome};
-use crate::output::{Output, draft};
-use crate::settings::{Common, DataFlags, Layers, RunFlags, Settings};
-use crate::subject::{ModelFlags, Subject, json};
+use crate::opened::{Opened, Told};
+use crate::output::writable;
+use crate::settings::RunFlags;
+use crate::subject::{SubjectFlags, json};
 use result::Moved;
 
 /// Drive an objective of logits or internals as far as an attack can
@@ -40,9 +40,7 @@ use result::Moved;
   mr aim --model runs/half --objective 'lower(linear1.hook_out)' --epsilon 0.1 --save moved.safetensors")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    model: ModelFlags,
-    #[command(flatten)]
-    data: DataFlags,
+    on: SubjectFlags,
     /// What to drive up, such as 'shift(conv2.hook_out) - 10 kl'
     #[arg(long, value_name = "EXPRESSION", allow_hyphen_values = true)]
     objective: Option<String>,
@@ -56,8 +54,6 @@ pub(crate) struct Arguments {
     search: SearchFlags,
     #[command(flatten)]
     running: RunFlags,
-    #[command(flatten)]
-    common: Common,
     /// Add what became of each example to the result
     #[arg(long, help_heading = "Output")]
     per_example: bool,
@@ -66,94 +62,48 @@ pub(crate) struct Arguments {
     save: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Threat")]
-struct ThreatFlags {
-    /// Norm of the perturbation: linf, l2, l1 [default: linf]
-    #[arg(long, value_name = "NORM")]
-    norm: Option<String>,
-    /// Largest perturbation, in pixel units of [0, 1]
-    #[arg(long, value_name = "R", allow_negative_numbers = true)]
-    epsilon: Option<f64>,
-    /// Where the perturbation lives: input or a site; see `mr models --sites` [default: input]
-    #[arg(long, value_name = "SITE")]
-    place: Option<String>,
-}
-
-impl Arguments {
-    fn layers(&self) -> Result<Layers> {
-        let mut layers = self.common.layers()?;
-        self.data.apply(&mut layers)?;
-        self.running.apply(&mut layers)?;
-        layers.flag("--objective", "objective", self.objective.clone())?;
-        let threat = &self.threat;
-        layers.flag("--norm", "threat.norm", threat.norm.as_deref().map(norm))?;
-        layers.flag("--epsilon", "threat.epsilon", threat.epsilon)?;
-        layers.flag("--place", "threat.place", threat.place.clone())?;
-        if layers.get("threat").is_some() {
-            layers.beneath("threat.norm", "Linf");
-        }
-        self.search.apply(&mut layers)?;
-        Ok(layers)
-    }
-}
-
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
-    let mut layers = arguments.layers()?;
-    let (subject, device) = Subject::open(&arguments.model, &mut layers)?;
-    let settings = Settings::of(layers)?;
+    let opened = Opened::of(&arguments.on, &arguments.running, |layers| {
+        layers.flag("--objective", "objective", arguments.objective.clone())?;
+        arguments.threat.apply(layers)?;
+        arguments.search.apply(layers)
+    })?;
+    let (settings, data) = (&opened.settings, &opened.data);
     let Some(wanted) = &settings.objective else {
         bail!("no objective: give --objective, such as 'raise(SITE)'; see `mr models --sites`");
     };
     let wanted = match &arguments.dictionary {
         None => objective::by_name(wanted)?,
         Some(path) => {
-            let (dictionary, _) = Tied::load(path, &device.device).context("--dictionary")?;
+            let device = &opened.device.device;
+            let (dictionary, _) = Tied::load(path, device).context("--dictionary")?;
             objective::by_name_with(wanted, &latent_terms(Arc::new(dictionary)))?
         }
     };
-    let Some(threat) = &settings.threat else {
-        bail!("no threat: give --epsilon (and --norm), or a [threat] table");
-    };
-    let attack = climber(&settings)?;
-    let data = load(&settings.data, settings.split)?;
-    subject.takes(&data)?;
-    let spec = subject.network.spec();
+    let threat = opened.threat()?;
+    let attack = climber(settings)?;
+    let spec = opened.subject.network.spec();
     threat.fits(spec)?;
     attack.fits(spec, threat)?;
     wanted.fits(spec)?;
-    if let Some(path) = &arguments.save {
-        writable("--save", path)?;
-    }
+    writable("--save", arguments.save.as_ref())?;
 
     let config = json!({
-        "data": json(&settings.data)?,
-        "split": settings.split,
         "objective": wanted.name(),
         "dictionary": arguments.dictionary,
         "threat": json(threat)?,
         "attack": json(&settings.attack)?,
         "evaluation": json(&settings.evaluation)?,
-        "trained": subject.trained,
     });
-    let seed = settings.seed.unwrap_or(0);
-    let name = settings.name.as_deref();
-    let mut record = draft(RecordKind::Aim, name, config, seed, &device.name);
-    let overwrite = arguments.common.overwrite;
-    let output = settings.out.as_ref();
-    let output = output
-        .map(|out| Output::open(out, &record, overwrite))
-        .transpose()?;
-
-    let started = Instant::now();
+    let mut begun = opened.begin(RecordKind::Aim, config)?;
     let bar = console.bar(&attack.name(), data.len());
     let running = EvaluationConfig {
         keep: arguments.save.is_some(),
         ..settings.evaluation.clone()
     };
     let found = aim(
-        subject.model(),
-        &data,
+        opened.subject.model(),
+        data,
         threat,
         attack,
         wanted.as_ref(),
@@ -165,40 +115,25 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     )?;
     drop(bar);
     let moved = Moved {
-        subject: &subject,
-        data: &data,
+        opened: &opened,
         threat,
         objective: wanted.as_ref(),
         attack: attack.name(),
         found: &found,
-        seconds: started.elapsed().as_secs_f64(),
     };
-    moved.fill(&mut record)?;
+    moved.fill(&mut begun.record)?;
     if let Some(path) = &arguments.save {
-        moved.save(path)?;
+        save(path, &opened, threat, found.points.as_deref())?;
     }
-    if let Some(output) = &output {
-        output.write(&record)?;
-    }
-    console.say(moved.listing()?);
+    let mut object = begun.object();
+    object["objective"] = wanted.name().into();
     if arguments.per_example {
-        console.say(moved.examples());
+        object["examples"] = json(&found.examples)?;
     }
-    for warning in &record.warnings {
-        console.warn(warning);
-    }
-    if console.is_json() {
-        let mut object = record.to_json();
-        object["n"] = data.len().into();
-        object["objective"] = wanted.name().into();
-        object["seconds"] = moved.seconds.into();
-        if arguments.per_example {
-            object["examples"] = json(&found.examples)?;
-        }
-        if let Some(out) = &settings.out {
-            object["out"] = json!(out);
-        }
-        console.object(&object)?;
-    }
-    Ok(Outcome::Done)
+    let told = Told {
+        listing: moved.listing()?,
+        examples: arguments.per_example.then(|| moved.examples()),
+        object,
+    };
+    begun.finish(told, console)
 }

@@ -1,27 +1,22 @@
 //! What came out of `mr aim`, for records, programs and people.
 
-use std::path::Path;
-
 use anyhow::Result;
-use mr_attacks::{Aim, Aims, Place, ThreatModel};
+use mr_attacks::{Aim, Aims, ThreatModel};
 use mr_metrics::stats::wilson;
 use mr_metrics::{ExperimentRecord, Interval, Short};
-use mr_models::data::Dataset;
-use mr_models::{Model, Objective, write_tensors};
+use mr_models::Objective;
 
 use crate::command::LEVEL;
-use crate::layout::{Listing, Percent, plural};
+use crate::layout::{Listing, Percent};
+use crate::opened::Opened;
 use crate::spread::Spread;
-use crate::subject::Subject;
 
 pub(super) struct Moved<'a> {
-    pub(super) subject: &'a Subject,
-    pub(super) data: &'a Dataset,
+    pub(super) opened: &'a Opened,
     pub(super) threat: &'a ThreatModel,
     pub(super) objective: &'a dyn Objective,
     pub(super) attack: String,
     pub(super) found: &'a Aims,
-    pub(super) seconds: f64,
 }
 
 impl Moved<'_> {
@@ -78,13 +73,8 @@ impl Moved<'_> {
     /// The results for a person.
     pub(super) fn listing(&self) -> Result<Listing> {
         let mut listing = Listing::new(format!(
-            "{} on {} ({}), {} {} at the {}, {} up {}",
-            self.subject.title(),
-            self.data.name(),
-            plural(self.data.len(), "example"),
-            self.threat.norm,
-            self.threat.epsilon,
-            self.threat.place,
+            "{}, {} up {}",
+            self.opened.title_under(self.threat),
             self.attack,
             self.objective.name(),
         ));
@@ -103,10 +93,7 @@ impl Moved<'_> {
         for (name, share) in self.shares()? {
             listing.line(name.replace('_', " "), Percent(share));
         }
-        let counts = self.found.counts;
-        let passes = format!("{} forward, {} backward", counts.forwards, counts.backwards);
-        listing.line("passes", passes);
-        listing.line("time", format!("{:.1} s", self.seconds));
+        listing.passes(self.found.counts);
         Ok(listing)
     }
 
@@ -138,34 +125,5 @@ impl Moved<'_> {
             ]);
         }
         listing
-    }
-
-    /// Writes every example: `clean` and `adversarial` `[example, channel, height, width]` (at a site
-    /// `adversarial` is what is added there, `[example, position, channel]`), `index` and `label`.
-    pub(super) fn save(&self, path: &Path) -> Result<()> {
-        let [channels, height, width] = self.data.shape();
-        let count = self.data.len();
-        let clean = (0..count).flat_map(|example| self.data.image(example));
-        let shape = match &self.threat.place {
-            Place::Input => vec![count, channels, height, width],
-            Place::Site(name) => {
-                let site = self.subject.network.spec().site(name)?;
-                vec![count, site.positions, site.channels]
-            }
-        };
-        let points = self.found.points.clone().unwrap_or_default();
-        let of = |value: fn(&Aim) -> f32| self.found.examples.iter().map(value).collect();
-        let pictures = vec![count, channels, height, width];
-        write_tensors(
-            path,
-            &[
-                ("adversarial".into(), shape, points),
-                ("clean".into(), pictures, clean.collect()),
-                ("index".into(), vec![count], of(|aim| aim.index as f32)),
-                ("label".into(), vec![count], of(|aim| aim.label as f32)),
-            ],
-            &[],
-        )?;
-        Ok(())
     }
 }

@@ -6,113 +6,80 @@ mod robustbench;
 mod running;
 mod samples;
 
-use std::path::Path;
-use std::time::Instant;
+use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use mr_attacks::{
-    Attack, AttackConfig, AttackError, Goal, ThreatModel, Transfer, flags_of_attacks,
-    flags_of_model, flags_of_result,
+    Attack, AttackConfig, AttackError, Goal, Transfer, flags_of_attacks, flags_of_model,
+    flags_of_result,
 };
 use mr_metrics::RecordKind;
-use mr_models::data::load;
 use mr_models::{Model, Network};
 use serde_json::json;
 
-use super::checklist::{self, Asked};
+use super::checklist;
 use crate::console::{Console, Outcome};
 use crate::interrupt;
-use crate::output::{Output, draft};
-use crate::settings::Settings;
-use crate::subject::{self, Subject, json};
+use crate::opened::{Opened, Told};
+use crate::output::writable;
+use crate::subject::{digest, json};
 
 pub(crate) use flags::Arguments;
 use result::Attacked;
-use running::{Run, states};
+pub(crate) use running::Run;
+use running::states;
+pub(super) use samples::save;
 
 /// Examples that are looked at for what should make one doubt the outcome.
 const LOOKED_AT: usize = 128;
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
-    let mut layers = arguments.layers()?;
-    let (subject, device) = Subject::open(&arguments.model, &mut layers)?;
+    let opened = Opened::of(&arguments.on, &arguments.running, |layers| {
+        arguments.apply(layers)
+    })?;
+    let (settings, subject, data) = (&opened.settings, &opened.subject, &opened.data);
+    let threat = opened.threat()?;
+    opened.classifies()?;
+    let from = arguments.transfer_from.as_ref();
+    let source = opened.other("--transfer-from", from)?;
     if arguments.checklist {
-        layers.beneath("data.limit", checklist::EXAMPLES);
-    }
-    let settings = Settings::of(layers)?;
-    let Some(threat) = &settings.threat else {
-        bail!("no threat: give --epsilon (and --norm), or a [threat] table");
-    };
-    if subject.is_autoencoder() {
-        bail!(
-            "{}: an autoencoder classifies nothing; `mr measure` has the attack on it",
-            subject.path
-        );
-    }
-    let data = load(&settings.data, settings.split)?;
-    subject.takes(&data)?;
-    if arguments.checklist {
-        let source = source(arguments, &device.device)?;
-        let asked = Asked {
-            subject: &subject,
-            source,
-            data: &data,
-            threat,
-            settings: &settings,
-            device: &device.name,
-            overwrite: arguments.common.overwrite,
-        };
-        return asked.run(console);
+        return checklist::ask(&opened, source, from, console);
     }
     let goal = settings
         .target
         .clone()
         .map_or(Goal::Untargeted, Goal::Targeted);
-    let attacks = attacks(arguments, &settings, threat, &device.device)?;
-    check(&subject, threat, &goal, &attacks, &settings)?;
-    for (flag, path) in [
-        ("--save", &arguments.save),
-        ("--robustbench", &arguments.robustbench),
-    ] {
-        if let Some(path) = path {
-            writable(flag, path)?;
-        }
-    }
+    let transfer = source.as_ref().map(digest);
+    let attacks = attacks(&opened, source)?;
+    check(&opened, &goal, &attacks)?;
+    writable("--save", arguments.save.as_ref())?;
+    writable("--robustbench", arguments.robustbench.as_ref())?;
 
-    let config = json!({
-        "data": json(&settings.data)?,
-        "split": settings.split,
+    let mut config = json!({
         "threat": json(threat)?,
         "goal": goal.name(),
         "attack": json(&settings.attack)?,
         "epsilons": settings.epsilons,
         "evaluation": json(&settings.evaluation)?,
-        "trained": subject.trained,
     });
-    let seed = settings.seed.unwrap_or(0);
-    let name = settings.name.as_deref();
-    let mut record = draft(RecordKind::Attack, name, config, seed, &device.name);
-    let overwrite = arguments.common.overwrite;
-    let output = settings.out.as_ref();
-    let output = output
-        .map(|out| Output::open(out, &record, overwrite))
-        .transpose()?;
-
-    let state = states(arguments.state.as_ref(), &settings);
+    if let Some(from) = from {
+        config["transfer_from"] = json!(from);
+    }
+    let mut begun = opened.begin(RecordKind::Attack, config)?;
+    let state = states(arguments.state.as_ref(), settings);
     let run = Run {
-        subject: &subject,
-        data: &data,
+        opened: &opened,
+        data,
         goal: &goal,
         attacks: &attacks,
-        settings: &settings,
+        transfer,
         state: state.clone(),
-        device: &device.name,
+        epsilons: &settings.epsilons,
+        keep: arguments.save.is_some() || begun.output.is_some(),
         console,
     };
-    let started = Instant::now();
-    let mut flags = flags_of_model(subject.model(), &data, LOOKED_AT)?;
-    let keep = arguments.save.is_some() || output.is_some();
-    let attacked = match run.all(threat, keep) {
+    let mut flags = flags_of_model(subject.model(), data, LOOKED_AT)?;
+    let found = match run.all(threat) {
         Err(AttackError::Stopped) if interrupt::asked() => {
             if let Some(state) = &state {
                 console.note(format!(
@@ -122,86 +89,59 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
             }
             return Ok(Outcome::Interrupted);
         }
-        attacked => attacked?,
+        found => found?,
     };
-    let members: Vec<AttackConfig> = settings
-        .attack
-        .iter()
-        .flat_map(|attack| attack.members(threat.norm))
-        .collect();
+    let members: Vec<AttackConfig> = members(&opened)?.collect();
     flags.extend(flags_of_attacks(subject.model().spec(), &members));
-    flags.extend(flags_of_result(&attacked.main));
+    flags.extend(flags_of_result(&found.main));
     let result = Attacked {
-        subject: &subject,
-        data: &data,
+        opened: &opened,
         threat,
         goal: &goal,
-        settings: &settings,
-        device: &device.name,
-        main: &attacked.main,
-        curve: &attacked.curve,
+        main: &found.main,
+        curve: &found.curve,
         flags: &flags,
-        seconds: started.elapsed().as_secs_f64(),
     };
-    result.fill(&mut record)?;
+    result.fill(&mut begun.record)?;
     if let Some(path) = &arguments.save {
-        samples::save(path, &subject, &data, threat, &attacked.main)?;
+        save(path, &opened, threat, found.main.points.as_deref())?;
     }
     if let Some(path) = &arguments.robustbench {
-        robustbench::write(path, &subject, &data, threat, &attacked.main)?;
+        robustbench::write(path, &opened, threat, &found.main)?;
     }
-    if let Some(output) = &output {
-        let file = output.path(samples::FILE);
-        if samples::save_few(&file, &data, threat, &attacked.main)? {
-            record
-                .artifacts
-                .insert("samples".into(), samples::FILE.into());
-        }
-        output.write(&record)?;
-        if arguments.state.is_none() {
-            // Nothing is left to go on with.
-            let _ = state.map(std::fs::remove_dir_all);
-        }
+    if let Some(output) = &begun.output
+        && samples::save_few(&output.path(samples::FILE), data, threat, &found.main)?
+    {
+        let name = samples::FILE.to_string();
+        begun.record.artifacts.insert("samples".into(), name);
     }
-    console.say(result.listing()?);
-    if arguments.per_example {
-        console.say(result.examples());
+    let told = Told {
+        listing: result.listing()?,
+        examples: arguments.per_example.then(|| result.examples()),
+        object: result.object(arguments.per_example)?,
+    };
+    let outcome = begun.finish(told, console)?;
+    if begun.output.is_some() && arguments.state.is_none() {
+        // Nothing is left to go on with.
+        let _ = state.map(std::fs::remove_dir_all);
     }
-    for warning in &record.warnings {
-        console.warn(warning);
-    }
-    if console.is_json() {
-        console.object(&result.object(arguments.per_example)?)?;
-    }
-    Ok(Outcome::Done)
+    Ok(outcome)
 }
 
-/// The network that attacks are transferred from, if there is one.
-fn source(arguments: &Arguments, device: &burn::tensor::Device) -> Result<Option<Network>> {
-    let Some(path) = &arguments.transfer_from else {
-        return Ok(None);
-    };
-    let arch = arguments.model.arch.as_deref();
-    let saved = subject::load(&subject::locate(path)?, arch, None, device);
-    Ok(Some(saved.context("--transfer-from")?.network))
+/// The attacks that run one after the other: the members of ensembles.
+fn members(opened: &Opened) -> Result<impl Iterator<Item = AttackConfig> + use<'_>> {
+    let norm = opened.threat()?.norm;
+    let attacks = opened.settings.attack.iter();
+    Ok(attacks.flat_map(move |attack| attack.members(norm)))
 }
 
-/// The attacks that run one after the other: the members of ensembles, from another network if they
-/// are to be transferred.
-fn attacks(
-    arguments: &Arguments,
-    settings: &Settings,
-    threat: &ThreatModel,
-    device: &burn::tensor::Device,
-) -> Result<Vec<Box<dyn Attack>>> {
-    let members = settings
-        .attack
-        .iter()
-        .flat_map(|attack| attack.members(threat.norm));
-    let Some(source) = source(arguments, device)? else {
-        return Ok(members.map(mr_attacks::AttackConfig::boxed).collect());
+/// Those attacks, from another network if they are to be transferred.
+fn attacks(opened: &Opened, source: Option<Network>) -> Result<Vec<Box<dyn Attack>>> {
+    let members = members(opened)?;
+    let Some(source) = source else {
+        return Ok(members.map(AttackConfig::boxed).collect());
     };
-    let source: std::sync::Arc<dyn Model> = std::sync::Arc::new(source);
+    let source: Arc<dyn Model> = Arc::new(source);
     let attacks = members.map(|attack| -> Box<dyn Attack> {
         Box::new(Transfer {
             source: source.clone(),
@@ -212,32 +152,16 @@ fn attacks(
 }
 
 /// Finds out before anything is written or computed whether all of it fits the network.
-fn check(
-    subject: &Subject,
-    threat: &ThreatModel,
-    goal: &Goal,
-    attacks: &[Box<dyn Attack>],
-    settings: &Settings,
-) -> Result<(), AttackError> {
-    let spec = subject.model().spec();
+fn check(opened: &Opened, goal: &Goal, attacks: &[Box<dyn Attack>]) -> Result<()> {
+    let spec = opened.subject.model().spec();
+    let threat = opened.threat()?;
     threat.fits(spec)?;
-    for &epsilon in &settings.epsilons {
+    for &epsilon in &opened.settings.epsilons {
         threat.with_epsilon(epsilon as f32).fits(spec)?;
     }
     goal.fits(spec.classes)?;
-    attacks
-        .iter()
-        .try_for_each(|attack| attack.fits(spec, threat))
-}
-
-/// Finds out before the attack whether its results can be written.
-pub(super) fn writable(flag: &str, path: &Path) -> Result<()> {
-    let context = || format!("{flag} {}: cannot write there", path.display());
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(folder).with_context(context)?;
-    tempfile::tempfile_in(folder).with_context(context)?;
+    for attack in attacks {
+        attack.fits(spec, threat)?;
+    }
     Ok(())
 }

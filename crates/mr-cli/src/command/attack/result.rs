@@ -1,45 +1,35 @@
 //! What came out of an attack, for records, programs and people.
 
 use anyhow::Result;
-use mr_attacks::{Attempt, Evaluation, Flag, Goal, ThreatModel};
+use mr_attacks::{Evaluation, Flag, Goal, ThreatModel};
 use mr_metrics::stats::{median, wilson};
-use mr_metrics::{ExperimentRecord, Interval, Number, Series, Short};
-use mr_models::data::Dataset;
+use mr_metrics::{ExperimentRecord, Interval, Number, Series, Short, accuracy};
 use serde_json::{Value, json};
 
 use super::running::At;
 use crate::command::LEVEL;
-use crate::layout::{Listing, Percent, plural};
-use crate::settings::Settings;
-use crate::subject::{Subject, json};
+use crate::layout::{Listing, Percent, numbered};
+use crate::opened::Opened;
+use crate::subject::json;
 
 pub(super) struct Attacked<'a> {
-    pub(super) subject: &'a Subject,
-    pub(super) data: &'a Dataset,
+    pub(super) opened: &'a Opened,
     pub(super) threat: &'a ThreatModel,
     pub(super) goal: &'a Goal,
-    pub(super) settings: &'a Settings,
-    pub(super) device: &'a str,
     pub(super) main: &'a Evaluation,
     /// By epsilon, in rising order.
     pub(super) curve: &'a [At],
     /// Reasons to doubt the outcome.
     pub(super) flags: &'a [Flag],
-    pub(super) seconds: f64,
-}
-
-fn share(mask: &[bool]) -> Result<Interval> {
-    let count = mask.iter().filter(|&&set| set).count();
-    Ok(wilson(count, mask.len(), LEVEL)?)
 }
 
 impl Attacked<'_> {
     fn clean(&self) -> Result<Interval> {
-        share(&self.main.clean_mask())
+        Ok(accuracy(&self.main.clean_mask(), LEVEL)?)
     }
 
     fn robust(&self) -> Result<Interval> {
-        share(&self.main.robust_mask())
+        Ok(accuracy(&self.main.robust_mask(), LEVEL)?)
     }
 
     /// Share of the examples which are right when clean that were broken.
@@ -49,7 +39,7 @@ impl Attacked<'_> {
         if broken.is_empty() {
             return Ok(None);
         }
-        share(&broken).map(Some)
+        Ok(Some(accuracy(&broken, LEVEL)?))
     }
 
     /// Median distance of the adversarial examples that were found.
@@ -62,26 +52,25 @@ impl Attacked<'_> {
     fn points(&self) -> Result<Vec<(f64, Interval)>> {
         let points = self.curve.iter();
         points
-            .map(|at| Ok((at.epsilon, share(&at.robust)?)))
+            .map(|at| Ok((at.epsilon, accuracy(&at.robust, LEVEL)?)))
             .collect()
     }
 
     /// The attacks by name, `pgd+fgsm` if there are several.
     fn attacks(&self) -> String {
-        let names = self
-            .settings
-            .attack
-            .iter()
-            .map(|attack| attack.attack().name());
-        names.collect::<Vec<_>>().join("+")
+        let attacks = self.opened.settings.attack.iter();
+        let names: Vec<String> = attacks.map(|attack| attack.attack().name()).collect();
+        names.join("+")
     }
 
     /// Share of all examples that is right and unbroken after each attack.
-    fn attempts(&self) -> Result<Vec<(&Attempt, Interval)>> {
+    fn attempts(&self) -> Result<Vec<(String, Interval)>> {
         let count = self.main.examples.len();
-        let attempts = self.main.attempts.iter();
-        attempts
-            .map(|attempt| Ok((attempt, wilson(attempt.robust, count, LEVEL)?)))
+        let attempts = &self.main.attempts;
+        let names = numbered(attempts.iter().map(|attempt| attempt.attack.as_str()));
+        let named = names.into_iter().zip(attempts);
+        named
+            .map(|(name, attempt)| Ok((name, wilson(attempt.robust, count, LEVEL)?)))
             .collect()
     }
 
@@ -105,7 +94,7 @@ impl Attacked<'_> {
         let attempts = self.attempts()?;
         if attempts.len() > 1 {
             for (attempt, robust) in attempts {
-                record.number(&format!("robust_after.{}", attempt.attack), robust);
+                record.number(&format!("robust_after.{attempt}"), robust);
             }
         }
         let flags = self.flags.iter().map(ToString::to_string);
@@ -135,7 +124,7 @@ impl Attacked<'_> {
         let (clean, robust, success) = (self.clean()?, self.robust()?, self.success()?);
         let counts = self.main.counts;
         let mut object = json!({
-            "n": self.data.len(),
+            "n": self.opened.data.len(),
             "clean_accuracy": clean.value,
             "clean_interval": clean.ends(),
             "robust_accuracy": robust.value,
@@ -149,15 +138,14 @@ impl Attacked<'_> {
             "place": self.threat.place,
             "goal": self.goal.name(),
             "attack": self.attacks(),
-            "attacks": json(&self.settings.attack)?,
-            "data": self.data.name(),
-            "model": self.subject.path,
-            "defence": json(&self.subject.defences)?,
-            "seed": self.settings.evaluation.seed,
-            "device": self.device,
+            "attacks": json(&self.opened.settings.attack)?,
+            "data": self.opened.data.name(),
+            "model": self.opened.subject.path,
+            "defence": json(&self.opened.subject.defences)?,
+            "seed": self.opened.settings.evaluation.seed,
+            "device": self.opened.device.name,
             "forwards": counts.forwards,
             "backwards": counts.backwards,
-            "seconds": self.seconds,
         });
         let points = self.points()?;
         if !points.is_empty() {
@@ -176,22 +164,14 @@ impl Attacked<'_> {
         if per_example {
             object["examples"] = json(&self.main.examples)?;
         }
-        if let Some(out) = &self.settings.out {
-            object["out"] = json!(out);
-        }
         Ok(object)
     }
 
     /// The results for a person.
     pub(super) fn listing(&self) -> Result<Listing> {
         let mut listing = Listing::new(format!(
-            "{} on {} ({}), {} {} at the {}, {}, {}",
-            self.subject.title(),
-            self.data.name(),
-            plural(self.data.len(), "example"),
-            self.threat.norm,
-            self.threat.epsilon,
-            self.threat.place,
+            "{}, {}, {}",
+            self.opened.title_under(self.threat),
             self.attacks(),
             self.goal.name(),
         ));
@@ -200,7 +180,7 @@ impl Attacked<'_> {
         let attempts = self.attempts()?;
         if attempts.len() > 1 {
             for (attempt, robust) in attempts {
-                listing.line(format!("  after {}", attempt.attack), Percent(robust));
+                listing.line(format!("  after {attempt}"), Percent(robust));
             }
         }
         if let Some(success) = self.success()? {
@@ -212,10 +192,7 @@ impl Attacked<'_> {
         for (epsilon, robust) in self.points()? {
             listing.line(format!("robust at {epsilon}"), Percent(robust));
         }
-        let counts = self.main.counts;
-        let passes = format!("{} forward, {} backward", counts.forwards, counts.backwards);
-        listing.line("passes", passes);
-        listing.line("time", format!("{:.1} s", self.seconds));
+        listing.passes(self.main.counts);
         Ok(listing)
     }
 

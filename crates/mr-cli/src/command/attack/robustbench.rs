@@ -4,35 +4,33 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use mr_attacks::{Evaluation, ThreatModel};
-use mr_models::data::Dataset;
 use mr_models::write_atomic;
 use serde_json::{Value, json};
 
-use crate::subject::Subject;
+use crate::opened::Opened;
 
 /// Writes the entry. What only its authors know of a model is left empty.
 pub(super) fn write(
     path: &Path,
-    subject: &Subject,
-    data: &Dataset,
+    opened: &Opened,
     threat: &ThreatModel,
     found: &Evaluation,
 ) -> Result<()> {
-    let text = serde_json::to_vec_pretty(&entry(subject, data, threat, found))?;
+    let text = serde_json::to_vec_pretty(&entry(opened, threat, found))?;
     write_atomic(path, &text)
         .with_context(|| format!("--robustbench {}: cannot write there", path.display()))
 }
 
-fn entry(subject: &Subject, data: &Dataset, threat: &ThreatModel, found: &Evaluation) -> Value {
+fn entry(opened: &Opened, threat: &ThreatModel, found: &Evaluation) -> Value {
     let percent = |share: f64| format!("{:.2}", 100.0 * share);
     let robust = percent(found.robust_accuracy());
     json!({
         "link": "",
-        "name": subject.path,
+        "name": opened.subject.path,
         "authors": "",
         "venue": "",
-        "dataset": data.name(),
-        "architecture": subject.model().spec().name,
+        "dataset": opened.data.name(),
+        "architecture": opened.subject.model().spec().name,
         "eps": format!("{}", threat.epsilon),
         "clean_acc": percent(found.clean_accuracy()),
         "reported": robust,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use mr_attacks::{
-    Attack, AttackError, Evaluation, EvaluationConfig, Goal, Journal, Judged, ThreatModel, Watch,
+    Attack, AttackError, Evaluation, EvaluationConfig, Goal, Journal, ThreatModel, Watch,
     evaluate_with,
 };
 use mr_models::data::Dataset;
@@ -12,49 +12,58 @@ use serde_json::{Value, json};
 
 use crate::console::Console;
 use crate::interrupt;
+use crate::opened::Opened;
 use crate::progress::Bar;
 use crate::settings::Settings;
-use crate::subject::{Subject, json};
+use crate::subject::{digest, json};
 
 /// Name of the folder beside a record where the states of evaluations lie.
 const STATES: &str = "states";
 
-pub(super) struct Run<'a> {
-    pub(super) subject: &'a Subject,
-    pub(super) data: &'a Dataset,
-    pub(super) goal: &'a Goal,
-    pub(super) attacks: &'a [Box<dyn Attack>],
-    pub(super) settings: &'a Settings,
-    pub(super) state: Option<PathBuf>,
-    pub(super) device: &'a str,
-    pub(super) console: &'a Console,
+/// Attacks on a network, at one radius or at several.
+pub(crate) struct Run<'a> {
+    pub(crate) opened: &'a Opened,
+    /// The examples that are attacked, which may be a part of those that were opened.
+    pub(crate) data: &'a Dataset,
+    pub(crate) goal: &'a Goal,
+    pub(crate) attacks: &'a [Box<dyn Attack>],
+    /// The weights of the network that attacks are transferred from, if there is one.
+    pub(crate) transfer: Option<String>,
+    /// Where what is finished is kept, if it is.
+    pub(crate) state: Option<PathBuf>,
+    /// The radii of a curve.
+    pub(crate) epsilons: &'a [f64],
+    /// Whether to keep the adversarial examples.
+    pub(crate) keep: bool,
+    pub(crate) console: &'a Console,
 }
 
 /// A point of a security curve.
-pub(super) struct At {
-    pub(super) epsilon: f64,
-    pub(super) robust: Vec<bool>,
+pub(crate) struct At {
+    pub(crate) epsilon: f64,
+    pub(crate) robust: Vec<bool>,
 }
 
-pub(super) struct All {
-    pub(super) main: Evaluation,
+/// The evaluation of a threat, and its curve.
+pub(crate) struct All {
+    pub(crate) main: Evaluation,
     /// In rising order of epsilon.
-    pub(super) curve: Vec<At>,
+    pub(crate) curve: Vec<At>,
 }
 
 impl Run<'_> {
     /// The evaluation at the threat's own radius, and those of the curve: of an unbounded threat the
     /// distances say it all.
-    pub(super) fn all(&self, threat: &ThreatModel, keep: bool) -> Result<All, AttackError> {
-        let main = self.one(threat, keep)?;
-        let mut epsilons = self.settings.epsilons.clone();
+    pub(crate) fn all(&self, threat: &ThreatModel) -> Result<All, AttackError> {
+        let main = self.one(threat, self.keep)?;
+        let mut epsilons = self.epsilons.to_vec();
         epsilons.sort_by(f64::total_cmp);
         epsilons.dedup();
         let mut curve = Vec::new();
         for epsilon in epsilons {
             let there = threat.with_epsilon(epsilon as f32);
             let robust = if threat.is_unbounded() {
-                unbroken_within(&main, epsilon as f32)
+                main.robust_within(epsilon as f32)
             } else if there == *threat {
                 main.robust_mask()
             } else {
@@ -68,8 +77,8 @@ impl Run<'_> {
     fn one(&self, threat: &ThreatModel, keep: bool) -> Result<Evaluation, AttackError> {
         let attacks: Vec<&dyn Attack> = self.attacks.iter().map(|attack| &**attack).collect();
         let config = EvaluationConfig {
-            keep: keep || self.settings.evaluation.keep,
-            ..self.settings.evaluation.clone()
+            keep: keep || self.opened.settings.evaluation.keep,
+            ..self.opened.settings.evaluation.clone()
         };
         let journal = self.journal(threat, &config)?;
         if journal.is_some() {
@@ -77,7 +86,7 @@ impl Run<'_> {
         }
         let mut bar: Option<(String, Bar)> = None;
         evaluate_with(
-            self.subject.model(),
+            self.opened.subject.model(),
             self.data,
             threat,
             self.goal,
@@ -92,10 +101,7 @@ impl Run<'_> {
                         bar = Some((now.attack.into(), fresh));
                     }
                     if let Some((_, bar)) = &bar {
-                        bar.at(now.done, || {
-                            let share = 100.0 * now.robust as f64 / now.examples as f64;
-                            format!("robust {share:.1} %")
-                        });
+                        bar.share(now.done, "robust", now.robust, now.examples);
                     }
                     !interrupt::asked()
                 },
@@ -120,27 +126,25 @@ impl Run<'_> {
 
     /// What an evaluation's outcome depends on.
     fn fingerprint(&self, threat: &ThreatModel, config: &EvaluationConfig) -> Result<Value> {
+        let Opened {
+            subject, settings, ..
+        } = self.opened;
         Ok(json!({
-            "weights": self.subject.digest(),
-            "model": json(self.subject.network.architecture())?,
-            "defence": json(&self.subject.defences)?,
-            "data": json(&self.settings.data)?,
-            "split": self.settings.split,
+            "weights": digest(&subject.network),
+            "model": json(subject.network.architecture())?,
+            "defence": json(&subject.defences)?,
+            "transfer_from": self.transfer,
+            "data": json(&settings.data)?,
+            "split": settings.split,
             "threat": json(threat)?,
             "goal": self.goal.name(),
-            "attack": json(&self.settings.attack)?,
+            "attack": json(&settings.attack)?,
             "seed": config.seed,
             "keep": config.keep,
             "passes": config.passes,
-            "device": self.device,
+            "device": self.opened.device.name,
         }))
     }
-}
-
-/// Which examples are right, and broken by nothing so small.
-fn unbroken_within(found: &Evaluation, epsilon: f32) -> Vec<bool> {
-    let unbroken = |e: &Judged| e.clean == e.label && e.distance.is_none_or(|d| d > epsilon);
-    found.examples.iter().map(unbroken).collect()
 }
 
 /// Where states lie: where the user says, else beside the record.

@@ -7,7 +7,7 @@ use mr_attacks::{Evaluation, Place, ThreatModel};
 use mr_models::data::Dataset;
 use mr_models::{Model, write_tensors};
 
-use crate::subject::Subject;
+use crate::opened::Opened;
 
 /// Name of the few that lie beside a record: `clean`, `adversarial` and `difference`
 /// `[example, channel, height, width]`, and of each its `index`, its `label` and both predictions.
@@ -18,32 +18,34 @@ const FEW: usize = 8;
 /// Writes every example: `clean` and `adversarial` `[example, channel, height, width]` (at a site
 /// `adversarial` is what is added there, `[example, position, channel]`), `index` and `label`.
 /// Where nothing was found, the adversarial example is the clean one.
-pub(super) fn save(
+pub(in crate::command) fn save(
     path: &Path,
-    subject: &Subject,
-    data: &Dataset,
+    opened: &Opened,
     threat: &ThreatModel,
-    found: &Evaluation,
+    points: Option<&[f32]>,
 ) -> Result<()> {
+    let data = &opened.data;
     let [channels, height, width] = data.shape();
     let count = data.len();
-    let clean: Vec<f32> = (0..count).flat_map(|example| data.image(example)).collect();
+    let clean = (0..count).flat_map(|example| data.image(example));
     let shape = match &threat.place {
         Place::Input => vec![count, channels, height, width],
         Place::Site(name) => {
-            let site = subject.network.spec().site(name)?;
+            let site = opened.subject.network.spec().site(name)?;
             vec![count, site.positions, site.channels]
         }
     };
-    let points = found.points.clone().unwrap_or_default();
-    let of = |value: fn(&mr_attacks::Judged) -> f32| found.examples.iter().map(value).collect();
+    let points = points.unwrap_or_default().to_vec();
+    let pictures = vec![count, channels, height, width];
+    let indices = (0..count).map(|example| data.number(example) as f32);
+    let labels = data.labels().iter().map(|&label| label as f32);
     write_tensors(
         path,
         &[
             ("adversarial".into(), shape, points),
-            ("clean".into(), vec![count, channels, height, width], clean),
-            ("index".into(), vec![count], of(|e| e.index as f32)),
-            ("label".into(), vec![count], of(|e| e.label as f32)),
+            ("clean".into(), pictures, clean.collect()),
+            ("index".into(), vec![count], indices.collect()),
+            ("label".into(), vec![count], labels.collect()),
         ],
         &[],
     )?;

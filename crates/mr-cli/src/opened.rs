@@ -1,0 +1,201 @@
+//! A run on a network: what every command opens alike before its own work, and ends alike after it.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use mr_attacks::ThreatModel;
+use mr_metrics::{ExperimentRecord, RecordKind};
+use mr_models::data::{Dataset, load};
+use mr_models::{Network, write_atomic};
+use serde_json::{Value, json};
+
+use crate::console::{Console, Outcome};
+use crate::device::NamedDevice;
+use crate::layout::{Listing, plural};
+use crate::output::{Output, draft};
+use crate::settings::{Layers, RunFlags, Settings};
+use crate::subject::{self, Subject, SubjectFlags, json};
+
+/// What a command looks at, and how.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) subject: Subject,
+    pub(crate) data: Dataset,
+    pub(crate) settings: Settings,
+    pub(crate) device: NamedDevice,
+    /// What bare weights are the weights of.
+    arch: Option<String>,
+    overwrite: bool,
+}
+
+impl Opened {
+    /// Reads the settings, loads network and data, and finds out whether they fit. `own` puts the
+    /// flags of the command itself over the settings.
+    pub(crate) fn of(
+        on: &SubjectFlags,
+        running: &RunFlags,
+        own: impl FnOnce(&mut Layers) -> Result<()>,
+    ) -> Result<Self> {
+        let mut layers = running.layers()?;
+        on.data.apply(&mut layers)?;
+        own(&mut layers)?;
+        let (subject, device) = Subject::open(on, &mut layers)?;
+        let settings = Settings::of(layers)?;
+        let data = load(&settings.data, settings.split)?;
+        subject.takes(&data)?;
+        Ok(Self {
+            subject,
+            data,
+            settings,
+            device,
+            arch: on.arch.clone(),
+            overwrite: running.common.overwrite,
+        })
+    }
+
+    /// The threat, of a command that cannot do without.
+    pub(crate) fn threat(&self) -> Result<&ThreatModel> {
+        let threat = self.settings.threat.as_ref();
+        threat.context("no threat: give --epsilon (and --norm), or a [threat] table")
+    }
+
+    /// Refuses a network without classes.
+    pub(crate) fn classifies(&self) -> Result<()> {
+        if self.subject.is_autoencoder() {
+            bail!(
+                "{}: an autoencoder classifies nothing; `mr measure` has the attack on it",
+                self.subject.path
+            );
+        }
+        Ok(())
+    }
+
+    /// `net on mnist (9 examples)`.
+    pub(crate) fn title(&self) -> String {
+        format!(
+            "{} on {} ({})",
+            self.subject.title(),
+            self.data.name(),
+            plural(self.data.len(), "example")
+        )
+    }
+
+    /// `net on mnist (9 examples), Linf 0.1 at the input`.
+    pub(crate) fn title_under(&self, threat: &ThreatModel) -> String {
+        format!(
+            "{}, {} {} at the {}",
+            self.title(),
+            threat.norm,
+            threat.epsilon,
+            threat.place
+        )
+    }
+
+    /// Another network, if a flag names one: of the same architecture where its file does not say.
+    pub(crate) fn other(&self, flag: &str, path: Option<&PathBuf>) -> Result<Option<Network>> {
+        let Some(path) = path else {
+            return Ok(None);
+        };
+        let table = self.settings.model.as_ref();
+        let load = || {
+            let file = subject::locate(path)?;
+            subject::load(&file, self.arch.as_deref(), table, &self.device.device)
+        };
+        Ok(Some(load().with_context(|| flag.to_string())?.network))
+    }
+
+    /// Drafts the record of a run and opens its folder. `own` is what its settings have besides data
+    /// and network.
+    pub(crate) fn begin(&self, kind: RecordKind, own: Value) -> Result<Begun<'_>> {
+        let settings = &self.settings;
+        let mut config = json!({
+            "data": json(&settings.data)?,
+            "split": settings.split,
+            "trained": self.subject.trained,
+        });
+        if let (Value::Object(config), Value::Object(own)) = (&mut config, own) {
+            config.extend(own);
+        }
+        let seed = settings.seed.unwrap_or(0);
+        let name = settings.name.as_deref();
+        let record = draft(kind, name, config, seed, &self.device.name);
+        let output = match &settings.out {
+            Some(folder) => Some(Output::open(folder, &record, self.overwrite)?),
+            None => None,
+        };
+        Ok(Begun {
+            opened: self,
+            record,
+            output,
+            started: Instant::now(),
+        })
+    }
+}
+
+/// A run under way: what it is to write can be written.
+#[derive(Debug)]
+pub(crate) struct Begun<'a> {
+    opened: &'a Opened,
+    pub(crate) record: ExperimentRecord,
+    pub(crate) output: Option<Output>,
+    started: Instant,
+}
+
+/// What came out, besides what the record holds.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// For a person.
+    pub(crate) listing: Listing,
+    /// The same of each example, if that is asked for.
+    pub(crate) examples: Option<Listing>,
+    /// For a program.
+    pub(crate) object: Value,
+}
+
+impl Begun<'_> {
+    /// The record for a program, and of how many examples it is.
+    pub(crate) fn object(&self) -> Value {
+        let mut object = self.record.to_json();
+        object["n"] = self.opened.data.len().into();
+        object
+    }
+
+    /// Puts a plot beside the record, and into the file of `--plot`.
+    pub(crate) fn draw(&mut self, name: &str, svg: &str, plot: Option<&PathBuf>) -> Result<()> {
+        let write = |path: &Path| write_atomic(path, svg.as_bytes());
+        if let Some(path) = plot {
+            write(path).with_context(|| format!("--plot {}", path.display()))?;
+        }
+        if let Some(output) = &self.output {
+            write(&output.path(name))?;
+            self.record.artifacts.insert("plot".into(), name.into());
+        }
+        Ok(())
+    }
+
+    /// Writes the record, and says what came out and how long it took.
+    pub(crate) fn finish(&self, told: Told, console: &Console) -> Result<Outcome> {
+        let Told {
+            mut listing,
+            examples,
+            mut object,
+        } = told;
+        let seconds = self.started.elapsed().as_secs_f64();
+        listing.line("time", format!("{seconds:.1} s"));
+        object["seconds"] = seconds.into();
+        if let Some(output) = &self.output {
+            output.write(&self.record)?;
+            object["out"] = json!(self.opened.settings.out);
+        }
+        console.say(listing);
+        if let Some(examples) = examples {
+            console.say(examples);
+        }
+        for warning in &self.record.warnings {
+            console.warn(warning);
+        }
+        console.object(&object)?;
+        Ok(Outcome::Done)
+    }
+}
