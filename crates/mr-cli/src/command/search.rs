@@ -5,6 +5,7 @@ use clap::Args;
 use mr_attacks::{AttackConfig, ObjectiveAttack};
 use toml::{Table, Value};
 
+use super::threat::length;
 use crate::settings::{Layers, Settings};
 
 /// The steps of an attack that follows gradients.
@@ -15,7 +16,7 @@ pub(super) struct StepFlags {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     steps: Option<i64>,
     /// Length of a step [default: 2.5 epsilon / steps]
-    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    #[arg(long, value_name = "R", allow_negative_numbers = true, value_parser = length)]
     step_size: Option<f64>,
     /// How the step length changes: constant, or cosine, which ends in small steps
     #[arg(long, value_name = "NAME")]

@@ -14,8 +14,8 @@ pub(super) struct BallFlags {
     /// Norm of the perturbation: linf, l2, l1, l0 [default: linf]
     #[arg(long, value_name = "NORM")]
     norm: Option<String>,
-    /// Largest perturbation, in pixel units of [0, 1]; inf for attacks that look for the smallest
-    #[arg(long, value_name = "R", allow_negative_numbers = true, value_parser = radius)]
+    /// Largest perturbation, in pixel units of [0, 1], such as 0.1 or 8/255; inf for attacks that look for the smallest
+    #[arg(long, value_name = "R", allow_negative_numbers = true, value_parser = length)]
     epsilon: Option<f64>,
 }
 
@@ -39,7 +39,8 @@ pub(super) struct CurveFlags {
         long,
         value_name = "R,...",
         value_delimiter = ',',
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = length
     )]
     epsilons: Vec<f64>,
 }
@@ -87,21 +88,26 @@ pub(super) fn norm(name: &str) -> String {
         .map_or_else(|_| name.into(), |norm| norm.to_string())
 }
 
-/// One radius; a list is what another flag takes.
-fn radius(text: &str) -> Result<f64, String> {
-    text.parse().map_err(|_| {
+/// One length, also as a fraction such as 8/255; a list is what another flag takes.
+pub(super) fn length(text: &str) -> Result<f64, String> {
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    let found = match text.split_once('/') {
+        Some((above, below)) => number(above).zip(number(below)).map(|(a, b)| a / b),
+        None => number(text),
+    };
+    found.filter(|found| !found.is_nan()).ok_or_else(|| {
         let curve = if text.contains(',') {
             "; mr attack and mr certify take several as --epsilons"
         } else {
             ""
         };
-        format!("must be one number such as 0.1, or inf{curve}")
+        format!("must be one number such as 0.1 or 8/255, or inf{curve}")
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{norm, radius};
+    use super::{length, norm};
 
     #[test]
     fn norms_are_written_as_in_files() {
@@ -111,10 +117,12 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_radii_is_told_where_it_belongs() {
-        assert_eq!(radius("0.1"), Ok(0.1));
-        assert_eq!(radius("inf"), Ok(f64::INFINITY));
-        assert!(radius("0.1,0.2").unwrap_err().ends_with("--epsilons"));
-        assert!(radius("much").unwrap_err().ends_with("or inf"));
+    fn lengths_are_numbers_and_fractions_and_a_list_is_told_where_it_belongs() {
+        assert_eq!(length("0.1"), Ok(0.1));
+        assert_eq!(length("inf"), Ok(f64::INFINITY));
+        assert_eq!(length("8/255"), Ok(8.0 / 255.0));
+        assert!(length("8/").is_err() && length("0/0").is_err());
+        assert!(length("0.1,0.2").unwrap_err().ends_with("--epsilons"));
+        assert!(length("much").unwrap_err().ends_with("or inf"));
     }
 }
