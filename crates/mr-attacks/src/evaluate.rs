@@ -286,7 +286,7 @@ impl Run<'_> {
             seed,
             meter,
         );
-        Ok((victim, numbers))
+        Ok((victim.with_data(self.data), numbers))
     }
 
     fn clean(

@@ -22,7 +22,9 @@ const AT_ONCE: usize = 256;
 /// taken off) and moves along it by a length that is halved until the goal is reached again.
 ///
 /// The smallest perturbation on the way is proposed; under a bounded threat an example is left alone
-/// once it lies inside the ball. Deviations from the paper: the start is the first of
+/// once it lies inside the ball. A targeted search starts at an image of the target class, as in the paper:
+/// the first of [`images`](Self::images) from the data under evaluation that the model takes for one.
+/// Deviations from the paper: else the start is the first of
 /// [`starts`](Self::starts) random points that reaches the goal, and every second of these is not
 /// uniform but black and white, with a random share of white, as uniform noise always has one class
 /// for many models; the smallest distance counts and not the last.
@@ -38,6 +40,10 @@ pub struct HopSkipJump {
     /// The binary search ends at gamma / d^1.5 (L2) or gamma / d^2 (Linf) of d coordinates, as a
     /// share of the distance.
     pub gamma: f64,
+    /// Images of the target class that are tried for a start before random points; only for a targeted
+    /// goal. They are drawn for each example from the data under evaluation, so that here alone an
+    /// outcome depends on what else is in the data; 0 for none.
+    pub images: usize,
     /// Random points that are tried for a start. An example for which none reaches the goal is not
     /// attacked.
     pub starts: u32,
@@ -50,6 +56,7 @@ impl Default for HopSkipJump {
             initial_evaluations: 100,
             max_evaluations: 10_000,
             gamma: 1.0,
+            images: 10,
             starts: 100,
         }
     }
@@ -201,37 +208,56 @@ impl<'r, 'v> Boundary<'r, 'v> {
         }
     }
 
-    /// A random point that reaches the goal, for each example that has one.
+    /// A point that reaches the goal, for each example that has one: an image of the target class, or
+    /// a random point.
     fn starts(&self) -> Vec<Walk> {
-        let mut open: Vec<usize> = (0..self.victim.examples().len()).collect();
+        let count = self.victim.examples().len();
+        let mut images: Vec<_> = (0..count)
+            .map(|row| {
+                self.victim
+                    .images_of_target(row, self.settings.images)
+                    .into_iter()
+            })
+            .collect();
+        let mut open: Vec<usize> = (0..count).collect();
         let mut walks = Vec::new();
+        for _ in 0..self.settings.images {
+            self.begin(&mut open, &mut walks, |row| images[row].next());
+        }
         for trial in 0..self.settings.starts {
-            if open.is_empty() {
-                break;
-            }
-            let points: Vec<f32> = open
-                .iter()
-                .flat_map(|&row| self.noise(&mut self.rng(row, trial + 1, 0), trial))
-                .collect();
-            let reached = self.ask(&open, &points);
-            let mut rest = Vec::new();
-            for ((&row, point), reached) in open.iter().zip(points.chunks(self.width)).zip(reached)
-            {
-                if !reached {
-                    rest.push(row);
-                    continue;
-                }
-                walks.push(Walk {
-                    row,
-                    point: point.to_vec(),
-                    distance: self.distance(row, point),
-                    best: point.to_vec(),
-                    smallest: f32::INFINITY,
-                });
-            }
-            open = rest;
+            let noise = |row| self.noise(&mut self.rng(row, trial + 1, 0), trial);
+            self.begin(&mut open, &mut walks, |row| Some(noise(row)));
         }
         walks
+    }
+
+    /// Begins the walk of each open example whose point, if it has one, reaches the goal.
+    fn begin(
+        &self,
+        open: &mut Vec<usize>,
+        walks: &mut Vec<Walk>,
+        mut point: impl FnMut(usize) -> Option<Vec<f32>>,
+    ) {
+        let (rows, points): (Vec<usize>, Vec<Vec<f32>>) = open
+            .iter()
+            .filter_map(|&row| point(row).map(|point| (row, point)))
+            .unzip();
+        let reached = self.ask(&rows, &points.concat());
+        for ((row, point), _) in rows
+            .into_iter()
+            .zip(points)
+            .zip(reached)
+            .filter(|(_, hit)| *hit)
+        {
+            open.retain(|&other| other != row);
+            walks.push(Walk {
+                row,
+                distance: self.distance(row, &point),
+                best: point.clone(),
+                point,
+                smallest: f32::INFINITY,
+            });
+        }
     }
 
     fn noise(&self, rng: &mut ChaCha8Rng, trial: u32) -> Vec<f32> {

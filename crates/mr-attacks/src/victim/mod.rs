@@ -3,6 +3,7 @@
 mod averages;
 mod drawn;
 mod finite;
+mod gallery;
 mod geometry;
 mod meter;
 mod rows;
@@ -13,6 +14,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use burn::tensor::{Device, Int, Tensor};
+use mr_models::data::Dataset;
 use mr_models::{
     Cache, Hook, Input, Labels, Model, ModelSpec, Objective, Place, Tap, Windowed, class_tensor,
     floats, integers, predictions, run_with_cache, value_and_grad_at, values_at,
@@ -36,6 +38,8 @@ pub struct Victim<'a> {
     model: &'a dyn Model,
     threat: &'a ThreatModel,
     goal: &'a Goal,
+    /// What searches may take images from.
+    data: Option<&'a Dataset>,
     input: Input,
     labels: Labels,
     origin: Tensor<2>,
@@ -99,6 +103,7 @@ impl<'a> Victim<'a> {
             model,
             threat,
             goal,
+            data: None,
             input,
             labels,
             origin,
@@ -222,6 +227,7 @@ impl<'a> Victim<'a> {
             model: self.model,
             threat: self.threat,
             goal: self.goal,
+            data: self.data,
             input: self.input.clone(),
             labels: self.labels.clone(),
             origin: self.origin.clone(),
@@ -241,6 +247,7 @@ impl<'a> Victim<'a> {
             model: self.model,
             threat: self.threat,
             goal: self.goal,
+            data: self.data,
             input: self.input.select(index.clone()),
             labels: self.labels.select(index.clone()),
             origin: self.origin.clone().select(0, index.clone()),

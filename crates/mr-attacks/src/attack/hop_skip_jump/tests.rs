@@ -125,3 +125,30 @@ fn what_does_not_fit_is_refused() {
     };
     assert!(refused(&nan, &l2).contains("gamma is NaN"));
 }
+
+/// Bright images are of class 1, which no noise is. The example's pixels are .2 and the boundary lies
+/// where their mean is .9: 8 x .7 away in L2.
+#[test]
+fn a_targeted_search_starts_at_an_image_of_the_class() {
+    let model = Plane::new(&[0.5 / 0.9 / 64.0; 64]);
+    let names = vec!["dark".into(), "bright".into()];
+    let pixels = [[0.2; 64], [0.97; 64], [0.3; 64]].concat();
+    // The last is labelled as bright, but the model does not see it so.
+    let data = Dataset::of_floats("two", [1, 1, 64], names, pixels, vec![0, 1, 1]).unwrap();
+    let threat = ThreatModel::unbounded(Norm::L2);
+    let goal = Goal::Targeted(crate::Targets::Class(1));
+    let distance = |images: usize| {
+        let attack = HopSkipJump {
+            steps: 10,
+            images,
+            starts: 1,
+            ..HopSkipJump::default()
+        };
+        let config = EvaluationConfig::default();
+        let found = evaluate(&model, &data, &threat, &goal, &[&attack], &config).unwrap();
+        found.examples[0].distance
+    };
+    assert_eq!(distance(0), None);
+    let found = distance(10).unwrap();
+    assert!((5.6 - 1e-4..5.7).contains(&found), "{found}");
+}
