@@ -77,6 +77,12 @@ pub(crate) fn motion(image: &Picture, level: usize, rng: &mut ChaCha8Rng) -> Pic
     let radius = [6.0, 6.0, 6.0, 8.0, 9.0][level] * scale;
     let sigma = [1.0, 1.5, 2.0, 2.0, 2.5][level] * scale;
     let angle = rng.random_range(-45.0f32..=45.0).to_radians();
+    image.map_planes(|plane| along(&plane, radius, sigma, angle))
+}
+
+/// The mean along a line from each pixel at this angle (radians, from right to down), with weights that
+/// fall like half a Gaussian.
+pub(super) fn along(plane: &Plane, radius: f32, sigma: f32, angle: f32) -> Plane {
     let taps = 2 * radius.ceil() as usize + 1;
     let weights = (0..taps).map(|at| (-0.5 * (at as f32 / sigma).powi(2)).exp());
     let weights = of_sum_one(weights.collect());
@@ -85,20 +91,14 @@ pub(crate) fn motion(image: &Picture, level: usize, rng: &mut ChaCha8Rng) -> Pic
         let right = (at as f32 * angle.cos()).round() as isize;
         (down, right)
     };
-    image.map_planes(|plane| {
-        Plane::of(plane.height, plane.width, |row, column| {
-            let taps = weights.iter().enumerate();
-            taps.map(|(at, weight)| {
-                let (down, right) = offset(at);
-                weight
-                    * plane.at(
-                        row as isize + down,
-                        column as isize + right,
-                        Border::Nearest,
-                    )
-            })
-            .sum()
+    Plane::of(plane.height, plane.width, |row, column| {
+        let taps = weights.iter().enumerate();
+        taps.map(|(at, weight)| {
+            let (down, right) = offset(at);
+            let (row, column) = (row as isize + down, column as isize + right);
+            weight * plane.at(row, column, Border::Nearest)
         })
+        .sum()
     })
 }
 

@@ -12,8 +12,8 @@ use crate::randomness::Draw;
 /// common corruptions and perturbations"), with the settings of CIFAR-10-C.
 ///
 /// Lengths are in pixels of a 32 x 32 image, and grow with larger ones. Values are not rounded to
-/// 8 bits as in the published files. The families that need pictures of their own (frost) or are
-/// drawn for colour photographs (snow, spatter) are left out.
+/// 8 bits as in the published files. Frost is left out, since it needs photographs of its own, and so is
+/// spatter, whose drops are shaped by the edge detector of an image library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Corruption {
@@ -76,6 +76,8 @@ corruptions! {
     "motion-blur" => MotionBlur(blur::motion),
     /// The camera moves towards the scene.
     "zoom-blur" => ZoomBlur(blur::zoom),
+    /// Blurred flakes on a whitened image.
+    "snow" => Snow(weather::snow),
     /// A bright, uneven layer.
     "fog" => Fog(weather::fog),
     /// More light.
