@@ -30,7 +30,8 @@ pub(crate) struct SubjectFlags {
     #[arg(long, value_name = "NAME")]
     pub(crate) arch: Option<String>,
     /// Put a defence before, in or behind the network; may be repeated: quantize=LEVELS, bits=N,
-    /// noise=SIGMA, temperature=SCALE, softmax, round-logits=DECIMALS; with more settings as
+    /// noise=SIGMA, smoothing=SIGMA, temperature=SCALE, softmax, round-logits=DECIMALS; with more
+    /// settings as smoothing=0.25,samples=32 or
     /// quantize=4,site=conv1.hook_out,backward=identity
     #[arg(long, value_name = "NAME=N")]
     defence: Vec<String>,

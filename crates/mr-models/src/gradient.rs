@@ -294,12 +294,13 @@ impl Hook for Tapping<'_> {
 
     fn at(&mut self, site: &Site, mut activation: Tensor<3>) -> Tensor<3> {
         if let Some(tap) = self.taps.iter().find(|tap| tap.site == site.name) {
-            let added = tap
-                .added
-                .clone()
-                .unwrap_or_else(|| off_graph(activation.zeros_like()));
-            let leaf = added.autodiff().require_grad();
-            self.leaves.insert(site.name.clone(), leaf.clone());
+            // A smoothed network passes a site once for each copy: all add the same leaf.
+            let leaf = self.leaves.entry(site.name.clone()).or_insert_with(|| {
+                let added = tap.added.clone();
+                let added = added.unwrap_or_else(|| off_graph(activation.zeros_like()));
+                added.autodiff().require_grad()
+            });
+            let leaf = leaf.clone();
             activation = if activation.is_autodiff() {
                 activation + leaf
             } else {

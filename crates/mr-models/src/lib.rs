@@ -49,8 +49,8 @@ pub use arch::{
     Architecture, ConvNet, Mlp, Normalization, Padding, Pass, ResNet, Toy, ToyActivation,
 };
 pub use defence::{
-    Backward, Bits, Bpda, Defence, DefenceConfig, Defended, Noise, Quantize, RoundLogits, Softmax,
-    Stage, Temperature, Transform,
+    Backward, Bits, Bpda, Defence, DefenceConfig, Defended, Noise, Quantize, RoundLogits,
+    Smoothing, Softmax, Stage, Temperature, Transform,
 };
 pub use edit::{Edit, Region, Rewrite};
 pub use error::{ModelError, hint};

@@ -50,7 +50,7 @@ pub(super) fn replaced(value: Tensor<3>, surrogate: Tensor<3>) -> Tensor<3> {
 }
 
 /// The values alone.
-pub(super) fn off_graph(values: Tensor<3>) -> Tensor<3> {
+pub(super) fn off_graph<const D: usize>(values: Tensor<D>) -> Tensor<D> {
     if values.is_autodiff() {
         values.inner()
     } else {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Bits, Defence, Noise, Quantize, RoundLogits, Softmax, Stage, Temperature};
+use super::{Bits, Defence, Noise, Quantize, RoundLogits, Smoothing, Softmax, Stage, Temperature};
 use crate::error::ModelError;
 
 /// A defence and its settings; in TOML a table whose `type` names it, on a command line
@@ -21,6 +21,8 @@ pub enum DefenceConfig {
     Bits(Bits),
     /// Adds Gaussian noise to input or activation.
     Noise(Noise),
+    /// Averages over copies with Gaussian noise.
+    Smoothing(Smoothing),
     /// Multiplies the logits.
     Temperature(Temperature),
     /// Gives probabilities.
@@ -31,10 +33,11 @@ pub enum DefenceConfig {
 
 impl DefenceConfig {
     /// The names that `type` may have, and the setting that a command line gives without its name.
-    const KINDS: [(&str, Option<&str>); 6] = [
+    const KINDS: [(&str, Option<&str>); 7] = [
         ("quantize", Some("levels")),
         ("bits", Some("bits")),
         ("noise", Some("sigma")),
+        ("smoothing", Some("sigma")),
         ("temperature", Some("scale")),
         ("softmax", None),
         ("round-logits", Some("decimals")),
@@ -62,6 +65,10 @@ impl DefenceConfig {
             Self::Noise(noise) => {
                 noise.check()?;
                 Defence::new(Stage::at(noise.site.as_ref()), noise)
+            }
+            Self::Smoothing(smoothing) => {
+                smoothing.check()?;
+                Defence::new(Stage::Input, smoothing)
             }
             Self::Temperature(temperature) => {
                 temperature.check()?;

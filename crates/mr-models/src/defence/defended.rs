@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
+use super::smoothing::log_mean;
 use super::{Defence, DefenceConfig, Stage};
 use crate::error::ModelError;
 use crate::hook::Hook;
@@ -108,6 +109,23 @@ impl<M: Model> Model for Defended<M> {
     }
 
     fn run_drawn(&self, input: &Input, keys: &[u64], hook: &mut dyn Hook) -> Tensor<3> {
+        let copies = self.defences.iter().filter_map(|d| d.transform.copies());
+        let Some(copies) = copies.max() else {
+            return self.once(input, keys, hook);
+        };
+        let each = (0..copies as u64).map(|copy| {
+            let own = keys
+                .iter()
+                .map(|key| key.wrapping_add(copy.wrapping_mul(0xbf58_476d_1ce4_e5b9)));
+            self.once(input, &own.collect::<Vec<u64>>(), hook)
+        });
+        log_mean(each.collect())
+    }
+}
+
+impl<M: Model> Defended<M> {
+    /// One pass of the network behind its defences.
+    fn once(&self, input: &Input, keys: &[u64], hook: &mut dyn Hook) -> Tensor<3> {
         let defences = &self.defences;
         let input = match input {
             Input::Real(values) => {

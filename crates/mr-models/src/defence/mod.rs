@@ -12,6 +12,7 @@ mod defended;
 mod noise;
 mod quantize;
 mod round_logits;
+mod smoothing;
 mod softmax;
 mod temperature;
 
@@ -28,6 +29,7 @@ pub use defended::Defended;
 pub use noise::Noise;
 pub use quantize::Quantize;
 pub use round_logits::RoundLogits;
+pub use smoothing::Smoothing;
 pub use softmax::Softmax;
 pub use temperature::Temperature;
 
@@ -45,6 +47,13 @@ pub trait Transform: Send + Sync {
     /// Whether it draws random numbers.
     fn is_random(&self) -> bool {
         false
+    }
+
+    /// How many copies of an example the network is to see, each transformed by keys of its own;
+    /// where it is said, the logarithm of their mean probabilities comes out. `None` for the example
+    /// itself and its logits.
+    fn copies(&self) -> Option<usize> {
+        None
     }
 }
 

@@ -147,6 +147,82 @@ fn noise_is_drawn_by_keys_alone() {
     assert!((square - 0.18).abs() < 0.02, "{square}");
 }
 
+/// One copy is the noisy network's, as log-probabilities; more of them have a smaller spread.
+#[test]
+fn smoothing_averages_probabilities_over_copies() {
+    let run = |net: &Defended<Network>, key: u64| {
+        floats(net.run_drawn(&images(&IMAGE), &[key], &mut crate::hook::Idle))
+    };
+    let noisy = run(&defended(&["noise=0.4"]), 7);
+    let one = run(&defended(&["smoothing=0.4,samples=1"]), 7);
+    let sum: f32 = noisy.iter().map(|v| v.exp()).sum();
+    for (log, logit) in one.iter().zip(&noisy) {
+        assert!((log - (logit - sum.ln())).abs() < 1e-5);
+    }
+    let many = defended(&["smoothing=0.4,samples=64"]);
+    assert!(many.is_random());
+    assert_eq!(run(&many, 7), run(&many, 7));
+    let spread = |net: &Defended<Network>| {
+        let first: Vec<f32> = (0..40).map(|key| run(net, 1000 * key)[0].exp()).collect();
+        let mean = first.iter().sum::<f32>() / 40.0;
+        first.iter().map(|p| (p - mean).powi(2)).sum::<f32>().sqrt()
+    };
+    let (few, most) = (
+        spread(&defended(&["smoothing=0.4,samples=1"])),
+        spread(&many),
+    );
+    assert!(most < 0.25 * few, "{most} of {few}");
+}
+
+/// At the input and at a site, where every copy passes: against differences, with the same draws.
+#[test]
+fn the_gradient_of_a_smoothed_network_is_that_of_all_copies() {
+    let net = defended(&["smoothing=0.2,samples=5"]);
+    let labels = Labels::of_classes(&[0], &Device::flex());
+    let (input, site) = (images(&IMAGE), "linear1.hook_out");
+    let added = |values: Vec<f32>| crate::Tap {
+        site: site.into(),
+        added: Some(Tensor::from_data(
+            TensorData::new(values, [1, 1, 6]),
+            &Device::flex(),
+        )),
+    };
+    let at = |values: Vec<f32>, image: &Input| {
+        let taps = [added(values)];
+        let found = crate::values_at(&net, image, &labels, &objective::CrossEntropy, &taps);
+        floats(found.unwrap().0)[0]
+    };
+    let taps = [added(vec![0.0; 6])];
+    let found =
+        crate::value_and_grad_at(&net, &input, &labels, &objective::CrossEntropy, true, &taps);
+    let found = found.unwrap();
+    let step = 1e-2f32;
+    for (i, slope) in floats(found.site(site).clone()).into_iter().enumerate() {
+        let moved = |by: f32| {
+            let mut values = vec![0.0; 6];
+            values[i] = by;
+            at(values, &input)
+        };
+        let difference = (moved(step) - moved(-step)) / (2.0 * step);
+        assert!(
+            (difference - slope).abs() < 2e-3,
+            "{i}: {difference} {slope}"
+        );
+    }
+    for (i, slope) in floats(found.input().clone()).into_iter().enumerate() {
+        let moved = |by: f32| {
+            let mut image = IMAGE;
+            image[i] += by;
+            at(vec![0.0; 6], &images(&image))
+        };
+        let difference = (moved(step) - moved(-step)) / (2.0 * step);
+        assert!(
+            (difference - slope).abs() < 2e-3,
+            "{i}: {difference} {slope}"
+        );
+    }
+}
+
 #[test]
 fn texts_and_tables_say_the_same() {
     let quantize = Quantize {
@@ -177,6 +253,8 @@ fn texts_and_tables_say_the_same() {
         "quantize=4",
         "quantize=4,high=2.5,site=conv1.hook_out,backward=identity",
         "noise=0.1",
+        "smoothing=0.25",
+        "smoothing=0.5,samples=8",
         "temperature=1000.0",
         "round-logits=2",
         "softmax",
@@ -206,6 +284,7 @@ fn errors_name_what_is_wrong_and_what_would_do() {
     );
     assert!(said("noise=0.1,identity").contains("`identity` must be KEY=VALUE"));
     assert!(said("noise=0").contains("sigma is 0, must be a finite number above 0"));
+    assert!(said("smoothing=0.1,samples=0").contains("samples is 0, must be from 1 to 65536"));
     let configs = [parse("noise=1,site=fc9.hook_out").unwrap()];
     let error = Defended::by_config(mlp(), &configs).unwrap_err();
     assert!(error.to_string().contains("unknown site `fc9.hook_out`"));
