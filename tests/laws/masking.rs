@@ -85,7 +85,7 @@ fn checked(model: &dyn Model, source: Option<&Network>, count: usize) -> Checkli
         eot: 8,
         ..ChecklistConfig::default()
     };
-    run_checklist(examined, &config, &mut |_| true).unwrap()
+    run_checklist(examined, &config, None, &mut |_| true).unwrap()
 }
 
 /// A model may not even be suspected.

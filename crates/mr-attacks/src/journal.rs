@@ -1,10 +1,11 @@
 //! A file from which a killed evaluation goes on.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mr_models::write_atomic;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -12,14 +13,17 @@ use crate::error::AttackError;
 use crate::evaluation::{Counts, Judged};
 use crate::table::Table;
 
-/// What a file of this kind says of itself.
+/// What the file of an evaluation says of itself.
 const FORMAT: &str = "mech-robust-evaluation";
-/// Version of the format.
+/// Version of the formats.
 const VERSION: u32 = 1;
+/// What a user can do about a file that is of no use.
+const ANOTHER: &str = "remove it, or name another file";
 
 /// A file that holds what is finished of an evaluation, so that a killed one goes on where it was: JSON,
 /// written whole or not at all, a few times a minute and at the end. The outcome is that of an
-/// evaluation that was never killed, to the last bit, even with another batch size or other threads.
+/// evaluation that was never killed, to the last bit, even with another batch size or other threads. Of
+/// a checklist it holds the items that are finished.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
@@ -28,13 +32,27 @@ pub struct Journal {
     written: Mutex<Option<Instant>>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
+/// A file, whatever it holds.
+#[derive(Serialize)]
+struct File<T> {
     format: String,
     version: u32,
-    /// What the evaluation was of: an unequal one is not gone on with.
+    /// What the run was of: an unequal one is not gone on with.
     run: Value,
+    #[serde(flatten)]
+    held: T,
+}
+
+/// The same before it is known to hold what is looked for.
+#[derive(Deserialize)]
+struct Header {
+    format: String,
+    version: u32,
+    run: Value,
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
     attacks: Vec<String>,
     attacked: Vec<usize>,
     counts: Counts,
@@ -90,25 +108,9 @@ impl Journal {
 
     /// Fills the table with what an earlier run finished, if there was one.
     pub(crate) fn restore(&self, table: &mut Table) -> Result<(), AttackError> {
-        let bytes = match std::fs::read(&self.path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(self.error(format!("cannot be read: {error}"))),
+        let Some(file) = self.read::<State>(FORMAT)? else {
+            return Ok(());
         };
-        let another = "remove it, or name another file";
-        let file: File = serde_json::from_slice(&bytes).map_err(|error| {
-            self.error(format!("is no state of an evaluation ({error}): {another}"))
-        })?;
-        if file.format != FORMAT || file.version != VERSION {
-            return Err(self.error(format!(
-                "is of format {} {}, this build reads {FORMAT} {VERSION}: {another}",
-                file.format, file.version
-            )));
-        }
-        if file.run != self.run {
-            let what = difference(&file.run, &self.run, String::new());
-            return Err(self.error(format!("holds another evaluation ({what}): {another}")));
-        }
         let width = table
             .points
             .as_ref()
@@ -131,7 +133,7 @@ impl Journal {
                 });
         if !fits {
             return Err(self.error(format!(
-                "does not hold what this model makes of these examples: {another}"
+                "does not hold what this model makes of these examples: {ANOTHER}"
             )));
         }
         table.attacked = file.attacked;
@@ -151,11 +153,7 @@ impl Journal {
 
     /// Writes the table if it is time to, or `now`.
     pub(crate) fn keep(&self, table: &Table, now: bool) -> Result<(), AttackError> {
-        let mut written = self
-            .written
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !now && written.is_some_and(|at| at.elapsed() < self.interval) {
+        if !now && !self.is_due() {
             return Ok(());
         }
         let width = table
@@ -177,19 +175,58 @@ impl Journal {
                     _ => None,
                 },
             });
-        let file = File {
-            format: FORMAT.into(),
-            version: VERSION,
-            run: self.run.clone(),
+        let state = State {
             attacks: table.attacks.clone(),
             attacked: table.attacked.clone(),
             counts: table.counts,
             robust_accuracy: table.robust() as f64 / table.examples.len().max(1) as f64,
             examples: examples.collect(),
         };
+        self.write(FORMAT, state)
+    }
+
+    /// Whether it was not written for a while.
+    fn is_due(&self) -> bool {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.is_none_or(|at| at.elapsed() >= self.interval)
+    }
+
+    /// What an earlier run of the same left in the file, if there was one.
+    pub(crate) fn read<T: DeserializeOwned>(&self, format: &str) -> Result<Option<T>, AttackError> {
+        let bytes = match std::fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.error(format!("cannot be read: {error}"))),
+        };
+        let unreadable = |error: serde_json::Error| {
+            self.error(format!("is no state of an evaluation ({error}): {ANOTHER}"))
+        };
+        let header: Header = serde_json::from_slice(&bytes).map_err(unreadable)?;
+        if header.format != format || header.version != VERSION {
+            return Err(self.error(format!(
+                "is of format {} {}, this build reads {format} {VERSION}: {ANOTHER}",
+                header.format, header.version
+            )));
+        }
+        if header.run != self.run {
+            let what = difference(&header.run, &self.run, String::new());
+            return Err(self.error(format!("holds another evaluation ({what}): {ANOTHER}")));
+        }
+        serde_json::from_slice(&bytes).map(Some).map_err(unreadable)
+    }
+
+    /// Writes the file whole.
+    pub(crate) fn write(&self, format: &str, held: impl Serialize) -> Result<(), AttackError> {
+        let file = File {
+            format: format.into(),
+            version: VERSION,
+            run: self.run.clone(),
+            held,
+        };
         let bytes = serde_json::to_vec(&file).expect("plain values serialise");
         write_atomic(&self.path, &bytes)
             .map_err(|error| self.error(format!("cannot be written: {error}")))?;
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         *written = Some(Instant::now());
         Ok(())
     }

@@ -99,3 +99,56 @@ fn the_checklist_passes_a_plain_network_and_fails_a_masked_one() {
         (&"transfer".into(), &"fail".into())
     );
 }
+
+/// What is finished is kept and not asked again; Ctrl-C prints it and ends with 130.
+#[test]
+#[cfg(unix)]
+fn a_stopped_checklist_goes_on() {
+    let lab = Lab::new();
+    lab.net();
+    let words = "checklist --model net --limit 40 --epsilon 0.05 --set checklist.queries=20";
+    let whole = lab.json(&format!("{words} --state kept"));
+    let read = || -> Value { serde_json::from_slice(&lab.read("kept/checklist.json")).unwrap() };
+    let mut state = read();
+    assert_eq!(state["items"].as_array().unwrap().len(), 12);
+    // As if it had been killed after seven; an answer changed by hand is taken as it is.
+    state["items"].as_array_mut().unwrap().truncate(7);
+    state["items"][0]["sentence"] = "changed".into();
+    lab.write("kept/checklist.json", state.to_string());
+    let resumed = lab.json(&format!("{words} --state kept --batch-size 7"));
+    assert_eq!(resumed["items"][0]["sentence"], "changed");
+    for at in 1..12 {
+        assert_eq!(resumed["items"][at], whole["items"][at]);
+    }
+    let said = lab.error(&format!("{words} --state kept --seed 5"));
+    assert!(
+        said.contains("holds another evaluation (checklist.seed was 0, is 5)"),
+        "{said}"
+    );
+
+    // Square with so many queries takes a while for every example; it stops after one.
+    let words = "checklist --model net --limit 60 --epsilon 0.001 --batch-size 1 --set checklist.queries=20000";
+    let mut process = lab
+        .process(&format!("{words} --state long"))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let kept = lab.path("long/checklist.json");
+    let done = || std::fs::read_to_string(&kept).is_ok_and(|text| text.contains("random points"));
+    while !done() {
+        assert!(process.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let sent = std::process::Command::new("kill")
+        .args(["-INT", &process.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    let output = process.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains("random points: ") && !said.contains("transfer: "),
+        "{said}"
+    );
+}

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use mr_models::data::Dataset;
 
-use super::{ChecklistConfig, Examined, ITEMS, Stand};
+use super::{ChecklistConfig, Examined, ITEMS, Item, Stand};
 use crate::attack::{Attack, Pgd};
 use crate::error::AttackError;
 use crate::evaluate::{EvaluationConfig, Watch, evaluate_with};
@@ -23,7 +23,9 @@ pub(super) struct Bench<'a> {
     right: Option<Dataset>,
     /// Which of them projected gradient descent breaks, once it was asked.
     plain: Option<Vec<bool>>,
-    at: Stand<'static>,
+    /// The item at work, and those that are done.
+    at: &'static str,
+    done: Vec<Item>,
     progress: Mutex<Progress<'a>>,
 }
 
@@ -31,6 +33,7 @@ impl<'a> Bench<'a> {
     pub(super) fn new(
         examined: Examined<'a>,
         config: &'a ChecklistConfig,
+        done: Vec<Item>,
         progress: Progress<'a>,
     ) -> Result<Self, AttackError> {
         let mut bench = Self {
@@ -38,11 +41,8 @@ impl<'a> Bench<'a> {
             config,
             right: None,
             plain: None,
-            at: Stand {
-                item: "clean",
-                done: 0,
-                total: ITEMS.len(),
-            },
+            at: "clean",
+            done,
             progress: Mutex::new(progress),
         };
         bench.pgd().fits(examined.model.spec(), examined.threat)?;
@@ -56,18 +56,33 @@ impl<'a> Bench<'a> {
     }
 
     /// Tells which item is at work.
-    pub(super) fn begin(&mut self, item: &'static str, done: usize) -> Result<(), AttackError> {
-        self.at = Stand {
-            item,
-            done,
-            ..self.at
-        };
+    pub(super) fn begin(&mut self, item: &'static str) -> Result<(), AttackError> {
+        self.at = item;
         self.goes_on()
+    }
+
+    /// Enters what came of it.
+    pub(super) fn end(&mut self, item: Item) {
+        self.done.push(item);
+    }
+
+    /// The items that are done.
+    pub(super) fn items(&self) -> &[Item] {
+        &self.done
+    }
+
+    pub(super) fn into_items(self) -> Vec<Item> {
+        self.done
     }
 
     fn goes_on(&self) -> Result<(), AttackError> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        if progress(self.at) {
+        let at = Stand {
+            item: self.at,
+            done: &self.done,
+            total: ITEMS.len(),
+        };
+        if progress(at) {
             Ok(())
         } else {
             Err(AttackError::Stopped)

@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 pub use verdict::{Checklist, Item, Verdict};
 
 use crate::error::AttackError;
+use crate::journal::Journal;
 use crate::threat::{Norm, ThreatModel};
 use bench::Bench;
 
@@ -108,14 +109,23 @@ impl ChecklistConfig {
 }
 
 /// How far a checklist has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stand<'a> {
     /// The item at work.
     pub item: &'a str,
-    /// Items that are done.
-    pub done: usize,
-    /// All items.
+    /// The items that are done.
+    pub done: &'a [Item],
+    /// How many items there are.
     pub total: usize,
+}
+
+/// What the journal of a checklist says of itself.
+const FORMAT: &str = "mech-robust-checklist";
+
+/// What it holds.
+#[derive(Serialize, Deserialize)]
+struct Finished {
+    items: Vec<Item>,
 }
 
 /// A question and the function that answers it.
@@ -203,13 +213,16 @@ const ITEMS: [Entry; 12] = [
 ];
 
 /// Runs the checklist. `progress` is told before and within each item; where it says `false` the run
-/// stops.
+/// stops. With a journal, items that an earlier run finished are taken from there, and come out as if
+/// they had run now.
 ///
 /// # Errors
-/// [`AttackError`] if model, data, threat and settings do not go together; [`AttackError::Stopped`].
+/// [`AttackError`] if model, data, threat and settings do not go together; [`AttackError::Stopped`];
+/// [`AttackError::Journal`].
 pub fn run_checklist(
     examined: Examined<'_>,
     config: &ChecklistConfig,
+    journal: Option<&Journal>,
     progress: &mut (dyn FnMut(Stand<'_>) -> bool + Send),
 ) -> Result<Checklist, AttackError> {
     config.check()?;
@@ -220,10 +233,12 @@ pub fn run_checklist(
             "finite: the checklist compares attacks inside a ball",
         ));
     }
-    let mut bench = Bench::new(examined, config, progress)?;
-    let mut items = Vec::with_capacity(ITEMS.len());
-    for (done, entry) in ITEMS.iter().enumerate() {
-        bench.begin(entry.name, done)?;
+    let finished = journal.map(|journal| journal.read::<Finished>(FORMAT));
+    let finished = finished.transpose()?.flatten();
+    let finished = finished.map_or(Vec::new(), |finished| finished.items);
+    let mut bench = Bench::new(examined, config, finished, progress)?;
+    for entry in &ITEMS[bench.items().len().min(ITEMS.len())..] {
+        bench.begin(entry.name)?;
         let item = Item::new(entry.name, entry.question);
         let item = if bench.count() == 0 {
             item.judged(Verdict::NotApplicable, "the model gets no example right")
@@ -233,9 +248,18 @@ pub fn run_checklist(
             (entry.check)(&mut bench, item)?
         };
         tracing::debug!("{}: {:?}", item.name, item.evidence);
-        items.push(item);
+        bench.end(item);
+        if let Some(journal) = journal {
+            let items = bench.items().to_vec();
+            journal.write(FORMAT, Finished { items })?;
+        }
     }
-    Ok(Checklist::of(items, examined.data.len(), bench.count()))
+    let right = bench.count();
+    Ok(Checklist::of(
+        bench.into_items(),
+        examined.data.len(),
+        right,
+    ))
 }
 
 /// The threat with the radius of the whole box: nothing but the box holds an attack. At a site, where

@@ -41,7 +41,7 @@ fn run(
         data,
         threat: &threat,
     };
-    run_checklist(examined, config, &mut |_| true)
+    run_checklist(examined, config, None, &mut |_| true)
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn settings_are_checked_and_a_run_can_be_stopped() {
         data: &data,
         threat: &threat,
     };
-    let stopped = run_checklist(examined, &small(), &mut |at| at.done < 3);
+    let stopped = run_checklist(examined, &small(), None, &mut |at| at.done.len() < 3);
     assert!(matches!(stopped, Err(AttackError::Stopped)));
 }
 
@@ -149,4 +149,51 @@ fn batch_size_and_threads_change_nothing() {
             assert_eq!(run(model, &data, 0.05, &config).unwrap(), whole);
         }
     }
+}
+
+/// Stopped within any item it goes on to the same answers, and asks no finished item again.
+#[test]
+fn a_stopped_run_goes_on() {
+    let (net, data) = (net(), clothes(20));
+    let threat = ThreatModel::new(Norm::Linf, 0.05);
+    let examined = Examined {
+        model: &net,
+        source: None,
+        data: &data,
+        threat: &threat,
+    };
+    let whole = run(&net, &data, 0.05, &small()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checklist.json");
+    let journal = || Journal::new(&path, serde_json::json!({ "seed": 0 }));
+    for stop in [1, 4, 11] {
+        let mut seen = Vec::new();
+        let stopped = run_checklist(examined, &small(), Some(&journal()), &mut |at| {
+            seen.push(at.done.len());
+            at.done.len() < stop
+        });
+        assert!(matches!(stopped, Err(AttackError::Stopped)));
+        assert_eq!(seen.last(), Some(&stop));
+    }
+    let mut asked = Vec::new();
+    let found = run_checklist(examined, &small(), Some(&journal()), &mut |at| {
+        asked.push(at.item.to_string());
+        true
+    });
+    assert_eq!(found.unwrap(), whole);
+    asked.dedup();
+    assert_eq!(asked, ["clean", "transfer"]);
+    let other = Journal::new(&path, serde_json::json!({ "seed": 1 }));
+    let error = run_checklist(examined, &small(), Some(&other), &mut |_| true).unwrap_err();
+    assert!(error.to_string().contains("seed was 0, is 1"), "{error}");
+}
+
+/// JSON knows no NaN.
+#[test]
+fn evidence_that_is_no_number_comes_back() {
+    let item = Item::new("a", "b?").with("nan", f64::NAN).with("half", 0.5);
+    let text = serde_json::to_string(&item).unwrap();
+    let back: Item = serde_json::from_str(&text).unwrap();
+    assert!(back.evidence["nan"].is_nan());
+    assert_eq!(back.evidence["half"], 0.5);
 }

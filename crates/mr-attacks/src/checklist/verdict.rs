@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What an item says of the model's gradients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -55,6 +55,12 @@ impl Verdict {
     }
 }
 
+fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
+    let read = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
+    let number = |(name, value): (String, Option<f64>)| (name, value.unwrap_or(f64::NAN));
+    Ok(read.into_iter().map(number).collect())
+}
+
 /// One question of the checklist, and its answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,7 +69,8 @@ pub struct Item {
     pub name: String,
     /// What is asked; a sound evaluation answers yes.
     pub question: String,
-    /// What was measured.
+    /// What was measured; in JSON null stands for what is no number.
+    #[serde(deserialize_with = "numbers")]
     pub evidence: BTreeMap<String, f64>,
     /// What was measured, in a sentence.
     pub sentence: String,

@@ -27,7 +27,7 @@ use crate::subject::{digest, json};
 pub(crate) use flags::Arguments;
 use result::Attacked;
 pub(crate) use running::Run;
-use running::states;
+pub(super) use running::states;
 pub(super) use samples::save;
 
 /// Examples that are looked at for what should make one doubt the outcome.
@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let from = arguments.transfer_from.as_ref();
     let source = opened.other("--transfer-from", from)?;
     if arguments.checklist {
-        return checklist::ask(&opened, source, from, console);
+        return checklist::ask(&opened, source, from, arguments.state.as_ref(), console);
     }
     let goal = settings
         .target

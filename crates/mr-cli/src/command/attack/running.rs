@@ -148,7 +148,7 @@ impl Run<'_> {
 }
 
 /// Where states lie: where the user says, else beside the record.
-pub(super) fn states(asked: Option<&PathBuf>, settings: &Settings) -> Option<PathBuf> {
+pub(crate) fn states(asked: Option<&PathBuf>, settings: &Settings) -> Option<PathBuf> {
     let beside = || settings.out.as_ref().map(|out| out.join(STATES));
     asked.cloned().or_else(beside)
 }
