@@ -13,6 +13,8 @@
 //! | checklist | `data`, `split`, `threat`, `checklist`, `trained`; `transfer_from` where it is named |
 //! | certify | `data`, `split`, `threat`, `certify`, `evaluation`, `trained`; where they are set `epsilons`, `attack` |
 //! | corrupt | `data`, `split`, `corrupt`, `evaluation`, `trained` |
+//! | universal | `data`, `split`, `threat`, `goal`, `fit`, `fit_limit`, `evaluation`, `trained` |
+//! | patch | `data`, `split`, `patch`, `goal`, `fit`, `fit_limit`, `evaluation`, `trained` |
 //! | aim | `data`, `split`, `objective`, `threat`, `attack`, `evaluation`, `trained` |
 //! | gain | `data`, `split`, `gain`, `attack`, `evaluation`, `trained` |
 //! | measure | `data`, `split`, `measure`, `threat`, `attack`, `epsilons`, `trained` |

@@ -10,13 +10,16 @@ mod corrupt;
 mod data;
 mod devices;
 mod eval;
+mod fitted;
 mod gain;
 mod measure;
 mod models;
+mod patch;
 mod report;
 mod search;
 mod threat;
 mod train;
+mod universal;
 mod verify;
 
 use anyhow::Result;
@@ -37,6 +40,8 @@ pub(crate) enum Command {
     Attack(Box<attack::Arguments>),
     Certify(Box<certify::Arguments>),
     Corrupt(Box<corrupt::Arguments>),
+    Universal(Box<universal::Arguments>),
+    Patch(Box<patch::Arguments>),
     Aim(Box<aim::Arguments>),
     Gain(Box<gain::Arguments>),
     BenchAttacks(Box<bench_attacks::Arguments>),
@@ -58,6 +63,8 @@ impl Command {
             Self::Attack(arguments) => attack::run(&arguments, console),
             Self::Certify(arguments) => certify::run(&arguments, console),
             Self::Corrupt(arguments) => corrupt::run(&arguments, console),
+            Self::Universal(arguments) => universal::run(&arguments, console),
+            Self::Patch(arguments) => patch::run(&arguments, console),
             Self::Aim(arguments) => aim::run(&arguments, console),
             Self::Gain(arguments) => gain::run(&arguments, console),
             Self::BenchAttacks(arguments) => bench_attacks::run(&arguments, console),

@@ -13,7 +13,7 @@ mod naming;
 mod natural;
 mod outcome;
 mod page;
-mod png;
+pub(crate) mod png;
 mod provenance;
 mod record;
 mod samples;

@@ -1,13 +1,19 @@
-//! Images as PNG inside the page.
+//! Images as PNG: inside the page, and as files.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// The address of an image that is its own content, from values in `[0, 1]` of shape `[channel,
-/// height, width]` with one or three channels; values outside are clipped.
+/// The address of an image that is its own content, from what [`encoded`] takes.
+pub(super) fn data_uri(values: &[f32], shape: [usize; 3]) -> Option<String> {
+    let file = encoded(values, shape)?;
+    Some(format!("data:image/png;base64,{}", STANDARD.encode(file)))
+}
+
+/// The bytes of an image's file, from values in `[0, 1]` of shape `[channel, height, width]` with one or
+/// three channels; values outside are clipped.
 ///
 /// `None` for other numbers of channels, or if the shape does not fit the values.
-pub(super) fn data_uri(values: &[f32], shape: [usize; 3]) -> Option<String> {
+pub(crate) fn encoded(values: &[f32], shape: [usize; 3]) -> Option<Vec<u8>> {
     let [channels, height, width] = shape;
     let colour = match channels {
         1 => png::ColorType::Grayscale,
@@ -32,7 +38,7 @@ pub(super) fn data_uri(values: &[f32], shape: [usize; 3]) -> Option<String> {
     let mut writer = encoder.write_header().ok()?;
     writer.write_image_data(&bytes).ok()?;
     writer.finish().ok()?;
-    Some(format!("data:image/png;base64,{}", STANDARD.encode(file)))
+    Some(file)
 }
 
 #[cfg(test)]

@@ -36,6 +36,12 @@
 //! [corrupt]                # what `mr corrupt` tries
 //! severities = [1, 3, 5]
 //!
+//! [fit]                    # mr_attacks::FitConfig: what `mr universal` and `mr patch` fit with
+//! epochs = 5
+//!
+//! [patch]                  # what `mr patch` fits
+//! size = [8, 8]
+//!
 //! [evaluation]             # mr_attacks::EvaluationConfig
 //! batch_size = 128
 //!
@@ -49,21 +55,22 @@
 //! saliency = true
 //! ```
 //!
-//! `target` ("next", "random" or a class), `epsilons` (a curve) and `objective` (what `mr aim` drives up)
-//! are further keys of the root. One file may serve all commands: each reads the tables that it needs,
-//! all are checked.
+//! `target` ("next", "random" or a class), `epsilons` (a curve), `objective` (what `mr aim` drives up) and
+//! `fit_limit` (training examples that `mr universal` and `mr patch` fit to) are further keys of the
+//! root. One file may serve all commands: each reads the tables that it needs, all are checked.
 
 mod blame;
 mod corrupt;
 mod layers;
+mod patch;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
 use mr_attacks::{
-    AttackConfig, CertifierConfig, ChecklistConfig, EvaluationConfig, GainConfig, Targets,
-    ThreatModel,
+    AttackConfig, CertifierConfig, ChecklistConfig, EvaluationConfig, FitConfig, GainConfig,
+    Targets, ThreatModel,
 };
 use mr_models::data::{DataConfig, Split};
 use mr_models::{Architecture, DefenceConfig};
@@ -73,6 +80,7 @@ use toml::Value;
 
 pub(crate) use corrupt::CorruptConfig;
 pub(crate) use layers::Layers;
+use patch::PatchConfig;
 
 use crate::measure::MeasureConfig;
 
@@ -154,6 +162,9 @@ pub(crate) struct Settings {
     pub(crate) checklist: ChecklistConfig,
     pub(crate) certify: Option<CertifierConfig>,
     pub(crate) corrupt: CorruptConfig,
+    pub(crate) fit: FitConfig,
+    pub(crate) fit_limit: Option<usize>,
+    pub(crate) patch: PatchConfig,
     pub(crate) evaluation: EvaluationConfig,
     pub(crate) measure: MeasureConfig,
     pub(crate) objective: Option<String>,
@@ -170,7 +181,7 @@ impl Common {
         for assignment in &self.set {
             layers.set(assignment)?;
         }
-        for table in ["train", "evaluation", "measure", "checklist"] {
+        for table in ["train", "evaluation", "measure", "checklist", "fit"] {
             layers.flag("--seed", &format!("{table}.seed"), self.seed)?;
         }
         layers.flag("--seed", "seed", self.seed)?;
@@ -206,7 +217,7 @@ impl Settings {
     /// Reads the layers; a seed of the root is that of every table without its own.
     pub(crate) fn of(mut layers: Layers) -> Result<Self> {
         if let Some(seed @ Value::Integer(_)) = layers.get("seed").cloned() {
-            for table in ["train", "evaluation", "measure", "checklist"] {
+            for table in ["train", "evaluation", "measure", "checklist", "fit"] {
                 layers.beneath(&format!("{table}.seed"), seed.clone());
             }
         }

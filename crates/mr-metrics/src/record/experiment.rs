@@ -30,6 +30,10 @@ pub enum RecordKind {
     Checklist,
     /// A model was run on corrupted and turned data.
     Corrupt,
+    /// A perturbation for all examples was fitted.
+    Universal,
+    /// A patch for all examples was fitted.
+    Patch,
     /// Something was measured on a model.
     Measure,
     /// An objective was driven up by an attack.
@@ -49,6 +53,8 @@ impl fmt::Display for RecordKind {
             Self::Certify => "certify",
             Self::Checklist => "checklist",
             Self::Corrupt => "corrupt",
+            Self::Universal => "universal",
+            Self::Patch => "patch",
             Self::Measure => "measure",
             Self::Aim => "aim",
             Self::Gain => "gain",
