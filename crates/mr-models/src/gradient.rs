@@ -177,6 +177,10 @@ impl Hook for Adding<'_> {
         self.added.iter().any(|tap| tap.site == site.name) || self.cache.is_wanted(site)
     }
 
+    fn only_reads(&self, site: &Site) -> bool {
+        self.added.iter().all(|tap| tap.site != site.name)
+    }
+
     fn at(&mut self, site: &Site, mut activation: Tensor<3>) -> Tensor<3> {
         for tap in self.added.iter().filter(|tap| tap.site == site.name) {
             if let Some(added) = &tap.added {
@@ -290,6 +294,10 @@ struct Tapping<'a> {
 impl Hook for Tapping<'_> {
     fn wants(&self, site: &Site) -> bool {
         self.taps.iter().any(|tap| tap.site == site.name) || self.cache.is_wanted(site)
+    }
+
+    fn only_reads(&self, site: &Site) -> bool {
+        self.taps.iter().all(|tap| tap.site != site.name)
     }
 
     fn at(&mut self, site: &Site, mut activation: Tensor<3>) -> Tensor<3> {

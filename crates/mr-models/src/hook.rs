@@ -1,6 +1,6 @@
 //! One interface to read and rewrite what passes through a network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use burn::tensor::Tensor;
 
@@ -14,6 +14,13 @@ pub trait Hook {
     /// Whether [`at`](Self::at) is to be called there. An unwanted site costs one such call and
     /// nothing else: no copy, no reshape.
     fn wants(&self, site: &Site) -> bool;
+
+    /// Whether [`at`](Self::at) gives back what it took, at a site that it wants. Then what it gives
+    /// back is not looked at, and the network goes on as if nobody had been there.
+    fn only_reads(&self, site: &Site) -> bool {
+        let _ = site;
+        false
+    }
 
     /// Takes the activation `[batch, position, channel]` and gives what the network goes on with.
     fn at(&mut self, site: &Site, activation: Tensor<3>) -> Tensor<3>;
@@ -37,7 +44,7 @@ impl Hook for Idle {
 /// that it was made for.
 #[derive(Debug, Clone, Default)]
 pub struct Cache {
-    wanted: Vec<String>,
+    wanted: HashSet<String>,
     activations: BTreeMap<String, Tensor<3>>,
 }
 
@@ -47,9 +54,9 @@ impl Cache {
     /// # Errors
     /// [`ModelError::UnknownSite`] if the model has no such site.
     pub fn of<S: AsRef<str>>(spec: &ModelSpec, sites: &[S]) -> Result<Self, ModelError> {
-        let mut wanted = Vec::with_capacity(sites.len());
+        let mut wanted = HashSet::with_capacity(sites.len());
         for site in sites {
-            wanted.push(spec.site(site.as_ref())?.name.clone());
+            wanted.insert(spec.site(site.as_ref())?.name.clone());
         }
         Ok(Self {
             wanted,
@@ -57,10 +64,11 @@ impl Cache {
         })
     }
 
-    /// A cache that records every site.
+    /// A cache that records every site but those that are computed on demand.
     pub fn of_all(spec: &ModelSpec) -> Self {
+        let sites = spec.sites.iter().filter(|site| !site.on_demand);
         Self {
-            wanted: spec.sites.iter().map(|site| site.name.clone()).collect(),
+            wanted: sites.map(|site| site.name.clone()).collect(),
             activations: BTreeMap::new(),
         }
     }
@@ -115,6 +123,10 @@ impl Cache {
 impl Hook for Cache {
     fn wants(&self, site: &Site) -> bool {
         self.is_wanted(site)
+    }
+
+    fn only_reads(&self, _site: &Site) -> bool {
+        true
     }
 
     fn at(&mut self, site: &Site, activation: Tensor<3>) -> Tensor<3> {

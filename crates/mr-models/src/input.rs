@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::error::ModelError;
 
 /// A batch for a model.
 #[derive(Debug, Clone)]
@@ -15,6 +17,28 @@ pub enum Input {
 }
 
 impl Input {
+    /// Sequences of tokens as a batch.
+    ///
+    /// # Errors
+    /// [`ModelError::Unfit`] if their lengths differ.
+    pub fn of_tokens(sequences: &[Vec<usize>], device: &Device) -> Result<Self, ModelError> {
+        let length = sequences.first().map_or(0, Vec::len);
+        let mut others = sequences.iter().enumerate();
+        if let Some((at, other)) = others.find(|(_, sequence)| sequence.len() != length) {
+            return Err(ModelError::Unfit(format!(
+                "sequence {at} has {} tokens, the first {length}: a batch has one length",
+                other.len()
+            )));
+        }
+        let tokens: Vec<i64> = sequences
+            .iter()
+            .flatten()
+            .map(|&token| token as i64)
+            .collect();
+        let data = TensorData::new(tokens, [sequences.len(), length]);
+        Ok(Self::Tokens(Tensor::<2, Int>::from_data(data, device)))
+    }
+
     /// Number of examples.
     pub fn batch(&self) -> usize {
         match self {

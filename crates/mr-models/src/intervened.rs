@@ -1,5 +1,7 @@
 //! A network with edits, which is again a network.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor};
 
 use crate::edit::Edit;
@@ -8,6 +10,7 @@ use crate::hook::Hook;
 use crate::input::Input;
 use crate::model::Model;
 use crate::site::{ModelSpec, Site};
+use crate::state::State;
 
 /// A model whose sites are rewritten by edits, in their order, before any hook sees them. An attack
 /// on it is an attack through the edits.
@@ -52,6 +55,18 @@ impl<M: Model> Model for Intervened<M> {
         self.model.run(input, &mut edited)
     }
 
+    fn stages(&self) -> usize {
+        self.model.stages()
+    }
+
+    fn run_stages(&self, stages: Range<usize>, state: State, hook: &mut dyn Hook) -> State {
+        let mut edited = Edited {
+            edits: &self.edits,
+            hook,
+        };
+        self.model.run_stages(stages, state, &mut edited)
+    }
+
     fn is_random(&self) -> bool {
         self.model.is_random()
     }
@@ -73,6 +88,10 @@ struct Edited<'a> {
 impl Hook for Edited<'_> {
     fn wants(&self, site: &Site) -> bool {
         self.edits.iter().any(|edit| edit.site == site.name) || self.hook.wants(site)
+    }
+
+    fn only_reads(&self, site: &Site) -> bool {
+        self.edits.iter().all(|edit| edit.site != site.name) && self.hook.only_reads(site)
     }
 
     fn at(&mut self, site: &Site, activation: Tensor<3>) -> Tensor<3> {

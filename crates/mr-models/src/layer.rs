@@ -233,7 +233,7 @@ mod tests {
             };
             let x = values.reshape([2, shape[0], shape[1], shape[2]]);
             let expected = floats(network.run(&Input::Real(x.clone()), &mut hook::Idle));
-            let found = floats(run(&network.layers(), x));
+            let found = floats(run(&network.layers().unwrap(), x));
             assert_eq!(found.len(), expected.len());
             for (found, expected) in found.iter().zip(&expected) {
                 let near = (found - expected).abs() < 1e-4 * (1.0 + expected.abs());

@@ -34,19 +34,24 @@ mod file;
 mod gradient;
 mod hook;
 mod host;
+pub mod hugging_face;
 mod input;
 mod intervened;
 mod layer;
 mod model;
 mod network;
 pub mod objective;
+mod of_length;
 mod shortcut;
 mod site;
+mod state;
 mod weights;
 mod windowed;
+mod wiring;
 
 pub use arch::{
-    Architecture, ConvNet, Mlp, Normalization, Padding, Pass, ResNet, Toy, ToyActivation,
+    Activation, Architecture, ConvNet, HeadKind, Mlp, NormKind, Normalization, Padding, Pass,
+    Placement, Positions, ResNet, Toy, ToyActivation, Transformer, TransformerInput, Unembedding,
 };
 pub use defence::{
     Backward, Bits, Bpda, Defence, DefenceConfig, Defended, Noise, Quantize, RoundLogits,
@@ -64,7 +69,10 @@ pub use layer::Layer;
 pub use model::{Model, predictions};
 pub use network::Network;
 pub use objective::Objective;
+pub use of_length::OfLength;
 pub use shortcut::{Shortcut, WayBack};
 pub use site::{InputKind, ModelSpec, Site};
+pub use state::State;
 pub use weights::{Entry, Weights};
 pub use windowed::{Change, Windowed};
+pub use wiring::{Edge, Port, Slot, Wiring};

@@ -1,11 +1,14 @@
 //! The trait that everything which runs is reached through.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor};
 
 use crate::hook::{Hook, Idle};
 use crate::input::Input;
 use crate::shortcut::Shortcut;
 use crate::site::ModelSpec;
+use crate::state::State;
 use crate::windowed::Windowed;
 
 /// A network that runs past named sites, always in evaluation mode.
@@ -24,6 +27,23 @@ pub trait Model: Send + Sync {
     /// # Panics
     /// If the input is not of the kind and shape that the spec names.
     fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3>;
+
+    /// Number of stages that [`run_stages`](Self::run_stages) can begin and end between: those of the
+    /// spec, or 1 where the model runs only as a whole.
+    fn stages(&self) -> usize {
+        1
+    }
+
+    /// Runs these stages from the state before them to that after them. The first stage takes the
+    /// input, the last gives the logits, and a whole run in pieces has the bits of a run in one. What
+    /// an edit leaves as it was, need not be run again: a sweep over sites begins at their stages.
+    ///
+    /// # Panics
+    /// If the model has no such stages, or the state is not what the first of them takes.
+    fn run_stages(&self, stages: Range<usize>, state: State, hook: &mut dyn Hook) -> State {
+        assert_eq!(stages, 0..1, "this model runs only as a whole");
+        State::Sequence(self.run(&state.input(), hook))
+    }
 
     /// Whether two passes over the same input may differ: a defence that draws random numbers.
     fn is_random(&self) -> bool {
@@ -60,95 +80,50 @@ pub trait Model: Send + Sync {
     }
 }
 
-impl<M: Model + ?Sized> Model for &M {
-    fn spec(&self) -> &ModelSpec {
-        (**self).spec()
-    }
+/// What points at a model is that model.
+macro_rules! forwarded {
+    ($($pointer:ty),*) => { $(
+        impl<M: Model + ?Sized> Model for $pointer {
+            fn spec(&self) -> &ModelSpec {
+                (**self).spec()
+            }
 
-    fn device(&self) -> Device {
-        (**self).device()
-    }
+            fn device(&self) -> Device {
+                (**self).device()
+            }
 
-    fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
-        (**self).run(input, hook)
-    }
+            fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
+                (**self).run(input, hook)
+            }
 
-    fn is_random(&self) -> bool {
-        (**self).is_random()
-    }
+            fn stages(&self) -> usize {
+                (**self).stages()
+            }
 
-    fn run_drawn(&self, input: &Input, keys: &[u64], hook: &mut dyn Hook) -> Tensor<3> {
-        (**self).run_drawn(input, keys, hook)
-    }
+            fn run_stages(&self, stages: Range<usize>, state: State, hook: &mut dyn Hook) -> State {
+                (**self).run_stages(stages, state, hook)
+            }
 
-    fn shortcut(&self, input: &Input) -> Option<Shortcut<'_>> {
-        (**self).shortcut(input)
-    }
+            fn is_random(&self) -> bool {
+                (**self).is_random()
+            }
 
-    fn windowed(&self, input: &Input) -> Option<Box<dyn Windowed + '_>> {
-        (**self).windowed(input)
-    }
+            fn run_drawn(&self, input: &Input, keys: &[u64], hook: &mut dyn Hook) -> Tensor<3> {
+                (**self).run_drawn(input, keys, hook)
+            }
+
+            fn shortcut(&self, input: &Input) -> Option<Shortcut<'_>> {
+                (**self).shortcut(input)
+            }
+
+            fn windowed(&self, input: &Input) -> Option<Box<dyn Windowed + '_>> {
+                (**self).windowed(input)
+            }
+        }
+    )* };
 }
 
-impl<M: Model + ?Sized> Model for Box<M> {
-    fn spec(&self) -> &ModelSpec {
-        (**self).spec()
-    }
-
-    fn device(&self) -> Device {
-        (**self).device()
-    }
-
-    fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
-        (**self).run(input, hook)
-    }
-
-    fn is_random(&self) -> bool {
-        (**self).is_random()
-    }
-
-    fn run_drawn(&self, input: &Input, keys: &[u64], hook: &mut dyn Hook) -> Tensor<3> {
-        (**self).run_drawn(input, keys, hook)
-    }
-
-    fn shortcut(&self, input: &Input) -> Option<Shortcut<'_>> {
-        (**self).shortcut(input)
-    }
-
-    fn windowed(&self, input: &Input) -> Option<Box<dyn Windowed + '_>> {
-        (**self).windowed(input)
-    }
-}
-
-impl<M: Model + ?Sized> Model for std::sync::Arc<M> {
-    fn spec(&self) -> &ModelSpec {
-        (**self).spec()
-    }
-
-    fn device(&self) -> Device {
-        (**self).device()
-    }
-
-    fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
-        (**self).run(input, hook)
-    }
-
-    fn is_random(&self) -> bool {
-        (**self).is_random()
-    }
-
-    fn run_drawn(&self, input: &Input, keys: &[u64], hook: &mut dyn Hook) -> Tensor<3> {
-        (**self).run_drawn(input, keys, hook)
-    }
-
-    fn shortcut(&self, input: &Input) -> Option<Shortcut<'_>> {
-        (**self).shortcut(input)
-    }
-
-    fn windowed(&self, input: &Input) -> Option<Box<dyn Windowed + '_>> {
-        (**self).windowed(input)
-    }
-}
+forwarded!(&M, Box<M>, std::sync::Arc<M>);
 
 /// The class of the largest logit at each position `[batch, position]`, on the host; the lowest
 /// class wins a tie, and a NaN logit is never the largest.

@@ -1,10 +1,14 @@
 //! The one concrete network: an architecture and its weights.
 
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::OnceLock;
+
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::arch::{Architecture, Pass};
+use crate::arch::{Architecture, Pass, Trace};
 use crate::error::ModelError;
 use crate::hook::Hook;
 use crate::input::Input;
@@ -12,6 +16,7 @@ use crate::layer::Layer;
 use crate::model::Model;
 use crate::shortcut::Shortcut;
 use crate::site::ModelSpec;
+use crate::state::State;
 use crate::weights::Weights;
 use crate::windowed::Windowed;
 
@@ -24,6 +29,8 @@ pub struct Network {
     architecture: Architecture,
     spec: ModelSpec,
     weights: Weights,
+    /// The weights as a pass reads them, made at the first one.
+    prepared: OnceLock<Option<Weights>>,
 }
 
 impl Network {
@@ -45,6 +52,7 @@ impl Network {
             architecture,
             spec,
             weights,
+            prepared: OnceLock::new(),
         })
     }
 
@@ -63,11 +71,15 @@ impl Network {
         Ok(network)
     }
 
-    /// Linear layers that a file calls `fc1`, `fc2`, ... under the names that they have here.
+    /// Linear layers that a file calls `fc1`, `fc2`, ... under the names that they have here, and a
+    /// transformer's weights as it has them.
     fn in_our_words(
         &self,
         named: Vec<(String, Vec<usize>, Vec<f32>)>,
     ) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+        if let Architecture::Transformer(net) = &self.architecture {
+            return net.of_lens(named);
+        }
         let ours = |name: String| match name.strip_prefix("fc") {
             Some(rest) if self.weights.contains(&format!("linear{rest}")) => {
                 format!("linear{rest}")
@@ -92,44 +104,88 @@ impl Network {
 
     /// Its weights, to be changed.
     pub fn weights_mut(&mut self) -> &mut Weights {
+        self.prepared = OnceLock::new();
         &mut self.weights
     }
 
     /// Its operations in evaluation mode, in their order: from an input
     /// `[batch, channel, height, width]` to logits `[batch, class, 1, 1]`.
-    pub fn layers(&self) -> Vec<Layer> {
-        self.architecture.definition().layers(&self.weights)
+    ///
+    /// # Errors
+    /// [`ModelError::Unfit`] for an architecture that is no chain of such operations.
+    pub fn layers(&self) -> Result<Vec<Layer>, ModelError> {
+        let layers = self.architecture.definition().layers(&self.weights);
+        layers.ok_or_else(|| {
+            ModelError::Unfit(format!(
+                "a {} is no chain of linear maps, convolutions, ReLU and pooling",
+                self.spec.name
+            ))
+        })
     }
 
     /// The same network with every trainable weight a leaf of the gradient.
     pub fn tracked(&self) -> Self {
-        Self {
-            weights: self.weights.tracked(),
-            ..self.clone()
-        }
+        self.of(self.weights.tracked())
     }
 
     /// The same network on another device.
     pub fn to_device(&self, device: &Device) -> Self {
+        self.of(self.weights.to_device(device))
+    }
+
+    fn of(&self, weights: Weights) -> Self {
         Self {
-            weights: self.weights.to_device(device),
-            ..self.clone()
+            architecture: self.architecture.clone(),
+            spec: self.spec.clone(),
+            weights,
+            prepared: OnceLock::new(),
         }
+    }
+
+    /// The weights as a pass reads them. Those whose gradients are wanted are made anew for each pass:
+    /// a graph can be walked back only once.
+    fn prepared(&self) -> Cow<'_, Weights> {
+        let prepare = || self.architecture.definition().prepare(&self.weights);
+        if self.weights.are_tracked() {
+            return prepare().map_or(Cow::Borrowed(&self.weights), Cow::Owned);
+        }
+        let prepared = self.prepared.get_or_init(prepare);
+        Cow::Borrowed(prepared.as_ref().unwrap_or(&self.weights))
+    }
+
+    fn through(
+        &self,
+        stages: Range<usize>,
+        state: State,
+        hook: &mut dyn Hook,
+        pass: &mut Pass,
+    ) -> State {
+        assert!(
+            stages.end <= self.spec.stages(),
+            "stages {stages:?} of {}",
+            self.spec.stages()
+        );
+        let definition = self.architecture.definition();
+        let weights = self.prepared();
+        let mut trace = Trace::from(&self.spec, stages.start, hook);
+        stages.into_iter().fold(state, |state, stage| {
+            definition.stage(stage, &weights, state, &mut trace, pass)
+        })
     }
 
     /// A forward pass in training mode: dropout draws from the pass, BatchNorm normalises with the
     /// batch's statistics and leaves its running ones in the pass. Logits are
     /// `[batch, position, class]`.
     pub fn run_training(&self, input: &Input, hook: &mut dyn Hook, pass: &mut Pass) -> Tensor<3> {
-        self.architecture
-            .definition()
-            .forward(&self.spec, &self.weights, input, hook, pass)
+        let input = State::Input(input.clone());
+        self.through(0..self.spec.stages(), input, hook, pass)
+            .logits()
     }
 
     /// Stores the running statistics that a training pass left.
     pub fn absorb(&mut self, pass: &mut Pass) {
         for (name, values) in pass.take_updates() {
-            self.weights.set(&name, values);
+            self.weights_mut().set(&name, values);
         }
     }
 }
@@ -145,6 +201,14 @@ impl Model for Network {
 
     fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
         self.run_training(input, hook, &mut Pass::evaluation())
+    }
+
+    fn stages(&self) -> usize {
+        self.spec.stages()
+    }
+
+    fn run_stages(&self, stages: Range<usize>, state: State, hook: &mut dyn Hook) -> State {
+        self.through(stages, state, hook, &mut Pass::evaluation())
     }
 
     fn shortcut(&self, input: &Input) -> Option<Shortcut<'_>> {

@@ -1,4 +1,5 @@
-//! A network's weights, under the names and in the layouts of a PyTorch state dict.
+//! A network's weights, under the names and in the layouts of a PyTorch state dict; those of
+//! transformers as in TransformerLens.
 
 use std::collections::HashMap;
 
@@ -58,6 +59,22 @@ impl Weights {
             values,
             trainable,
         });
+    }
+
+    /// Appends a weight that is made of others, on their graph.
+    pub(crate) fn append(&mut self, name: &str, shape: &[usize], values: Tensor<1>) {
+        self.index.insert(name.into(), self.entries.len());
+        self.entries.push(Entry {
+            name: name.into(),
+            shape: shape.to_vec(),
+            values,
+            trainable: false,
+        });
+    }
+
+    /// Whether gradients of them are wanted.
+    pub(crate) fn are_tracked(&self) -> bool {
+        self.entries.iter().any(|entry| entry.values.is_autodiff())
     }
 
     /// The entries in definition order.

@@ -34,7 +34,7 @@ impl Certifier for Crown {
 
     fn fits(&self, network: &Network, threat: &ThreatModel) -> Result<(), AttackError> {
         bounds_fit("crown", network, threat)?;
-        match Perceptron::of(&network.layers()) {
+        match Perceptron::of(&network.layers()?) {
             Some(_) => Ok(()),
             None => Err(AttackError::Unfit(format!(
                 "crown bounds perceptrons (mlp), not a {}; the methods ibp and smoothing know it",
@@ -44,18 +44,20 @@ impl Certifier for Crown {
     }
 
     fn rows(&self, network: &Network, batch_size: usize) -> usize {
-        let widest = network
-            .layers()
-            .iter()
-            .fold(1, |widest, layer| match layer {
-                Layer::Linear { weight, .. } => widest.max(weight.dims().into_iter().product()),
-                _ => widest,
-            });
+        let widest =
+            network
+                .layers()
+                .unwrap_or_default()
+                .iter()
+                .fold(1, |widest, layer| match layer {
+                    Layer::Linear { weight, .. } => widest.max(weight.dims().into_iter().product()),
+                    _ => widest,
+                });
         (LARGEST / widest).clamp(1, batch_size)
     }
 
     fn certificates(&self, batch: &Batch<'_>) -> Result<Vec<Certificate>, AttackError> {
-        let net = Perceptron::of(&batch.network.layers()).expect("the method fits");
+        let net = Perceptron::of(&batch.network.layers()?).expect("the method fits");
         let margins = net.margins(batch);
         batch.by_margins(&smallest(floats(margins), &batch.labels))
     }

@@ -36,7 +36,7 @@ impl Certifier for Ibp {
     fn certificates(&self, batch: &Batch<'_>) -> Result<Vec<Certificate>, AttackError> {
         let around = Interval::around(batch.threat, &batch.input);
         let truth = batch.truth();
-        let margins = worst_margins(&batch.network.layers(), around, &truth, true);
+        let margins = worst_margins(&batch.network.layers()?, around, &truth, true);
         batch.by_margins(&smallest(floats(margins), &batch.labels))
     }
 }

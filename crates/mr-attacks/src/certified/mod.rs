@@ -100,7 +100,7 @@ fn bounds_fit(name: &str, network: &Network, threat: &ThreatModel) -> Result<(),
             "{name} knows the norms Linf, L2, L1, not L0"
         )));
     }
-    if !matches!(network.layers().last(), Some(Layer::Linear { .. })) {
+    if !matches!(network.layers()?.last(), Some(Layer::Linear { .. })) {
         return Err(AttackError::Unfit(format!(
             "{name} certifies a class: it needs a network that ends in a linear layer, an mlp, a \
              convnet, a resnet, or a toy with classes"

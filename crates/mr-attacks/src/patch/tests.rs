@@ -41,6 +41,7 @@ impl Sum {
             input: InputKind::Real { shape: [1, 4, 5] },
             classes: 2,
             sites: Vec::new(),
+            wiring: mr_models::Wiring::default(),
         })
     }
 }

@@ -5,10 +5,11 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 
-use super::Pass;
-use super::layers::{Trace, linear, linear_layer, push_affine};
+use super::layers::{linear, linear_layer, push_affine};
+use super::{Pass, Trace};
 use crate::layer::Layer;
 use crate::site::Site;
+use crate::state::State;
 use crate::weights::Weights;
 
 /// Layers `linear1`, `linear2`, ...: one of each hidden width, and the logits.
@@ -20,13 +21,21 @@ pub(super) struct Head<'a> {
 }
 
 impl Head<'_> {
-    pub(super) fn push_sites(&self, sites: &mut Vec<Site>) {
+    /// Number of layers, each a stage.
+    pub(super) fn stages(&self) -> usize {
+        self.hidden.len() + 1
+    }
+
+    /// Its sites, appended; the first layer is this stage of the network.
+    pub(super) fn push_sites(&self, stage: usize, sites: &mut Vec<Site>) {
         for (i, &width) in self.hidden.iter().enumerate() {
-            sites.push(Site::vector(format!("linear{}.hook_pre", i + 1), width));
-            sites.push(Site::vector(format!("linear{}.hook_out", i + 1), width));
+            for part in ["hook_pre", "hook_out"] {
+                let site = Site::vector(format!("linear{}.{part}", i + 1), width);
+                sites.push(site.in_stage(stage + i));
+            }
         }
-        let last = self.hidden.len() + 1;
-        sites.push(Site::vector(format!("linear{last}.hook_out"), self.classes));
+        let last = Site::vector(format!("linear{}.hook_out", self.stages()), self.classes);
+        sites.push(last.in_stage(stage + self.hidden.len()));
     }
 
     /// Weights that take vectors of this width.
@@ -54,23 +63,35 @@ impl Head<'_> {
         layers.push(linear_layer(weights, &format!("linear{last}")));
     }
 
+    /// One layer, counted from 0, of a vector `[batch, in]`; the last gives the logits.
+    pub(super) fn stage(
+        &self,
+        stage: usize,
+        h: Tensor<2>,
+        weights: &Weights,
+        trace: &mut Trace<'_>,
+        pass: &mut Pass,
+    ) -> State {
+        let name = format!("linear{}", stage + 1);
+        let h = linear(weights, &name, h);
+        if stage == self.hidden.len() {
+            let logits = trace.vector(&format!("{name}.hook_out"), h);
+            return State::Sequence(logits.unsqueeze_dim(1));
+        }
+        let h = trace.vector(&format!("{name}.hook_pre"), h);
+        let h = trace.vector(&format!("{name}.hook_out"), relu(h));
+        State::Vector(pass.dropout(h, self.dropout))
+    }
+
     /// From `[batch, in]` to logits `[batch, 1, class]`.
     pub(super) fn forward(
         &self,
-        mut h: Tensor<2>,
+        h: Tensor<2>,
         weights: &Weights,
         trace: &mut Trace<'_>,
         pass: &mut Pass,
     ) -> Tensor<3> {
-        for i in 1..=self.hidden.len() {
-            let name = format!("linear{i}");
-            h = trace.vector(&format!("{name}.hook_pre"), linear(weights, &name, h));
-            h = trace.vector(&format!("{name}.hook_out"), relu(h));
-            h = pass.dropout(h, self.dropout);
-        }
-        let name = format!("linear{}", self.hidden.len() + 1);
-        trace
-            .vector(&format!("{name}.hook_out"), linear(weights, &name, h))
-            .unsqueeze_dim(1)
+        let through = |state: State, stage| self.stage(stage, state.vector(), weights, trace, pass);
+        (0..self.stages()).fold(State::Vector(h), through).logits()
     }
 }

@@ -9,10 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Pass;
 use crate::error::ModelError;
-use crate::hook::Hook;
 use crate::host::floats;
 use crate::layer::Layer;
-use crate::site::{ModelSpec, Site};
 use crate::weights::Weights;
 
 /// Per-channel normalisation that a model applies to its own input: `(x - mean) / std`.
@@ -147,7 +145,7 @@ pub(crate) fn push_batch_norm(weights: &mut Weights, name: &str, channels: usize
 
 /// Rows that one product of constant weights takes: a matrix kernel adds in an order that depends on
 /// how many rows there are, and an example's logits must not depend on its company.
-const ROWS: usize = 32;
+pub(crate) const ROWS: usize = 32;
 
 /// `x w`, x `[batch, in]` and w `[1, in, out]`, to `[batch, out]`. With constant weights each row comes
 /// out the same to the last bit, whatever the batch; tracked weights take the batch at once.
@@ -294,66 +292,4 @@ pub(crate) fn batch_norm_layers(weights: &Weights, name: &str) -> [Layer; 2] {
             shift: Some(part("bias")),
         },
     ]
-}
-
-/// Walks a forward pass past the sites of its spec, in their order.
-pub(crate) struct Trace<'a> {
-    sites: std::slice::Iter<'a, Site>,
-    hook: &'a mut dyn Hook,
-}
-
-impl<'a> Trace<'a> {
-    pub(crate) fn new(spec: &'a ModelSpec, hook: &'a mut dyn Hook) -> Self {
-        Self::over(&spec.sites, hook)
-    }
-
-    /// The rest of a walk, which begins at the first of these sites.
-    pub(crate) fn over(sites: &'a [Site], hook: &'a mut dyn Hook) -> Self {
-        Self {
-            sites: sites.iter(),
-            hook,
-        }
-    }
-
-    fn next(&mut self, name: &str) -> &'a Site {
-        let site = self.sites.next().expect("the spec lists every site");
-        debug_assert_eq!(site.name, name, "sites are listed in forward order");
-        site
-    }
-
-    /// Passes a site that the hook does not want, if this is one.
-    pub(crate) fn skips(&mut self, name: &str) -> bool {
-        let wanted = self.sites.as_slice().first();
-        let skips = wanted.is_some_and(|site| !self.hook.wants(site));
-        if skips {
-            self.next(name);
-        }
-        skips
-    }
-
-    /// Passes a vector per example `[batch, channel]`.
-    pub(crate) fn vector(&mut self, name: &str, x: Tensor<2>) -> Tensor<2> {
-        let site = self.next(name);
-        if !self.hook.wants(site) {
-            return x;
-        }
-        let [batch, channels] = x.dims();
-        self.hook
-            .at(site, x.reshape([batch, 1, channels]))
-            .reshape([batch, channels])
-    }
-
-    /// Passes a map per example `[batch, channel, height, width]`.
-    pub(crate) fn map(&mut self, name: &str, x: Tensor<4>) -> Tensor<4> {
-        let site = self.next(name);
-        if !self.hook.wants(site) {
-            return x;
-        }
-        let [batch, channels, height, width] = x.dims();
-        let activation = x.reshape([batch, channels, height * width]).swap_dims(1, 2);
-        self.hook
-            .at(site, activation)
-            .swap_dims(1, 2)
-            .reshape([batch, channels, height, width])
-    }
 }

@@ -1,20 +1,20 @@
 //! Multilayer perceptron.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::head::Head;
-use super::layers::{Normalization, Trace, normalization_layer, rate, sizes};
-use super::{Definition, Pass};
+use super::layers::{Normalization, normalization_layer, rate, sizes};
+use super::{Definition, Pass, Trace};
 use crate::error::ModelError;
-use crate::hook::Hook;
-use crate::input::Input;
 use crate::layer::Layer;
 use crate::site::{InputKind, ModelSpec};
+use crate::state::State;
 use crate::weights::Weights;
+use crate::wiring::Wiring;
 
-/// Linear layers with ReLU between them. Weights are `linear1`, `linear2`, ...
+/// Linear layers with ReLU between them, each a stage. Weights are `linear1`, `linear2`, ...
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mlp {
@@ -66,12 +66,13 @@ impl Definition for Mlp {
 
     fn spec(&self) -> ModelSpec {
         let mut sites = Vec::new();
-        self.head().push_sites(&mut sites);
+        self.head().push_sites(0, &mut sites);
         ModelSpec {
             name: "mlp".into(),
             input: InputKind::Real { shape: self.input },
             classes: self.classes,
             sites,
+            wiring: Wiring::default(),
         }
     }
 
@@ -82,25 +83,29 @@ impl Definition for Mlp {
         weights
     }
 
-    fn forward(
+    fn stage(
         &self,
-        spec: &ModelSpec,
+        stage: usize,
         weights: &Weights,
-        input: &Input,
-        hook: &mut dyn Hook,
+        state: State,
+        trace: &mut Trace<'_>,
         pass: &mut Pass,
-    ) -> Tensor<3> {
-        let x = Normalization::apply(self.normalization.as_ref(), input.real());
-        let batch = x.dims()[0];
-        let mut trace = Trace::new(spec, hook);
-        let h = x.reshape([batch, self.input.iter().product()]);
-        self.head().forward(h, weights, &mut trace, pass)
+    ) -> State {
+        let h = if stage == 0 {
+            let input = state.input();
+            let x = Normalization::apply(self.normalization.as_ref(), input.real());
+            let batch = x.dims()[0];
+            x.reshape([batch, self.input.iter().product()])
+        } else {
+            state.vector()
+        };
+        self.head().stage(stage, h, weights, trace, pass)
     }
 
-    fn layers(&self, weights: &Weights) -> Vec<Layer> {
+    fn layers(&self, weights: &Weights) -> Option<Vec<Layer>> {
         let normalization = normalization_layer(self.normalization.as_ref(), &weights.device());
         let mut layers: Vec<Layer> = normalization.into_iter().collect();
         self.head().push_layers(weights, &mut layers);
-        layers
+        Some(layers)
     }
 }

@@ -7,8 +7,10 @@ mod mlp;
 mod pass;
 mod resnet;
 mod toy;
+mod trace;
+mod transformer;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
@@ -19,13 +21,18 @@ pub use mlp::Mlp;
 pub use pass::Pass;
 pub use resnet::ResNet;
 pub use toy::{Toy, ToyActivation};
+pub(crate) use trace::Trace;
+pub use transformer::{
+    Activation, HeadKind, NormKind, Placement, Positions, Transformer, TransformerInput,
+    Unembedding,
+};
 
 use crate::error::ModelError;
-use crate::hook::Hook;
 use crate::input::Input;
 use crate::layer::Layer;
 use crate::shortcut::Shortcut;
 use crate::site::ModelSpec;
+use crate::state::State;
 use crate::weights::Weights;
 use crate::windowed::Windowed;
 
@@ -42,11 +49,13 @@ pub enum Architecture {
     Resnet(ResNet),
     /// Toy model of superposition.
     Toy(Toy),
+    /// Transformer: decoder, encoder or vision transformer.
+    Transformer(Transformer),
 }
 
 impl Architecture {
     /// The names that `type` may have.
-    pub const NAMES: [&str; 4] = ["mlp", "convnet", "resnet", "toy"];
+    pub const NAMES: [&str; 5] = ["mlp", "convnet", "resnet", "toy", "transformer"];
 
     /// The net of the MNIST LeNet5 pair (advertorch): 32 and 64 filters of 3x3, 200 hidden units.
     pub fn lenet5() -> Self {
@@ -81,6 +90,7 @@ impl Architecture {
             Self::Convnet(convnet) => convnet,
             Self::Resnet(resnet) => resnet,
             Self::Toy(toy) => toy,
+            Self::Transformer(transformer) => transformer,
         }
     }
 }
@@ -90,24 +100,31 @@ pub(crate) trait Definition {
     /// Checks every setting.
     fn validate(&self) -> Result<(), ModelError>;
 
-    /// Input, classes and sites in the order in which [`forward`](Self::forward) reaches them.
+    /// Input, classes and sites in the order in which the stages reach them; the last stage reaches the
+    /// last site.
     fn spec(&self) -> ModelSpec;
 
     /// Random weights in definition order.
     fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> Weights;
 
-    /// Runs a batch: logits `[batch, position, class]`.
-    fn forward(
-        &self,
-        spec: &ModelSpec,
-        weights: &Weights,
-        input: &Input,
-        hook: &mut dyn Hook,
-        pass: &mut Pass,
-    ) -> Tensor<3>;
+    /// The weights together with what is made of them once for all passes, where there is such.
+    fn prepare(&self, _weights: &Weights) -> Option<Weights> {
+        None
+    }
 
-    /// Its operations in evaluation mode, in their order.
-    fn layers(&self, weights: &Weights) -> Vec<Layer>;
+    /// Runs one stage, counted from 0, on what the one before it passed on. The first takes the input,
+    /// the last gives logits `[batch, position, class]`; a forward pass is all of them.
+    fn stage(
+        &self,
+        stage: usize,
+        weights: &Weights,
+        state: State,
+        trace: &mut Trace<'_>,
+        pass: &mut Pass,
+    ) -> State;
+
+    /// Its operations in evaluation mode, in their order, where they are a chain.
+    fn layers(&self, weights: &Weights) -> Option<Vec<Layer>>;
 
     /// A pass whose way back the architecture knows itself, where it does.
     fn shortcut<'a>(

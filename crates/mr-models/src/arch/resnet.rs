@@ -7,16 +7,16 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{
-    Normalization, Trace, batch_norm_layers, batch_normalization, convolution, convolution_layer,
-    linear, linear_layer, normalization_layer, push_affine, push_batch_norm, setting, sizes,
+    Normalization, batch_norm_layers, batch_normalization, convolution, convolution_layer, linear,
+    linear_layer, normalization_layer, push_affine, push_batch_norm, setting, sizes,
 };
-use super::{Definition, Pass};
+use super::{Definition, Pass, Trace};
 use crate::error::ModelError;
-use crate::hook::Hook;
-use crate::input::Input;
 use crate::layer::Layer;
 use crate::site::{InputKind, ModelSpec, Site};
+use crate::state::State;
 use crate::weights::Weights;
+use crate::wiring::Wiring;
 
 /// A residual network of basic blocks. Weights have torchvision's names: `conv1`, `bn1`,
 /// `layer1.0.conv1`, ..., `layer2.0.downsample.0`, ..., `fc`.
@@ -62,6 +62,31 @@ struct Block {
 impl Block {
     fn reshapes(&self) -> bool {
         self.stride != 1 || self.from != self.to
+    }
+
+    fn forward(
+        &self,
+        x: Tensor<4>,
+        weights: &Weights,
+        trace: &mut Trace<'_>,
+        pass: &mut Pass,
+    ) -> Tensor<4> {
+        let at = |part: &str| format!("{}.{part}", self.name);
+        let h = convolution(weights, &at("conv1"), x.clone(), self.stride, 1);
+        let h = trace.map(&at("conv1.hook_pre"), h);
+        let h = relu(batch_normalization(weights, &at("bn1"), h, pass));
+        let h = trace.map(&at("conv1.hook_out"), h);
+        let h = convolution(weights, &at("conv2"), h, 1, 1);
+        let h = trace.map(&at("conv2.hook_pre"), h);
+        let h = batch_normalization(weights, &at("bn2"), h, pass);
+        let h = trace.map(&at("conv2.hook_out"), h);
+        let skip = if self.reshapes() {
+            let skip = convolution(weights, &at("downsample.0"), x, self.stride, 0);
+            batch_normalization(weights, &at("downsample.1"), skip, pass)
+        } else {
+            x
+        };
+        trace.map(&at("hook_out"), relu(h + skip))
     }
 }
 
@@ -117,7 +142,8 @@ impl Definition for ResNet {
             Site::map("conv1.hook_pre", self.width, height, width),
             Site::map("conv1.hook_out", self.width, height, width),
         ];
-        for block in self.blocks() {
+        let blocks = self.blocks();
+        for (i, block) in blocks.iter().enumerate() {
             height = height.div_ceil(block.stride);
             width = width.div_ceil(block.stride);
             for part in [
@@ -128,16 +154,18 @@ impl Definition for ResNet {
                 "hook_out",
             ] {
                 let name = format!("{}.{part}", block.name);
-                sites.push(Site::map(name, block.to, height, width));
+                sites.push(Site::map(name, block.to, height, width).in_stage(i + 1));
             }
         }
-        sites.push(Site::vector("avgpool.hook_out", self.features()));
-        sites.push(Site::vector("fc.hook_out", self.classes));
+        let last = blocks.len() + 1;
+        sites.push(Site::vector("avgpool.hook_out", self.features()).in_stage(last));
+        sites.push(Site::vector("fc.hook_out", self.classes).in_stage(last));
         ModelSpec {
             name: "resnet".into(),
             input: InputKind::Real { shape: self.input },
             classes: self.classes,
             sites,
+            wiring: Wiring::default(),
         }
     }
 
@@ -178,49 +206,33 @@ impl Definition for ResNet {
         weights
     }
 
-    fn forward(
+    fn stage(
         &self,
-        spec: &ModelSpec,
+        stage: usize,
         weights: &Weights,
-        input: &Input,
-        hook: &mut dyn Hook,
+        state: State,
+        trace: &mut Trace<'_>,
         pass: &mut Pass,
-    ) -> Tensor<3> {
-        let mut trace = Trace::new(spec, hook);
-        let x = Normalization::apply(self.normalization.as_ref(), input.real());
-        let batch = x.dims()[0];
-        let x = trace.map("conv1.hook_pre", convolution(weights, "conv1", x, 1, 1));
-        let x = relu(batch_normalization(weights, "bn1", x, pass));
-        let mut x = trace.map("conv1.hook_out", x);
-        for block in self.blocks() {
-            let name = &block.name;
-            let at = |part: &str| format!("{name}.{part}");
-            let h = convolution(weights, &at("conv1"), x.clone(), block.stride, 1);
-            let h = trace.map(&at("conv1.hook_pre"), h);
-            let h = relu(batch_normalization(weights, &at("bn1"), h, pass));
-            let h = trace.map(&at("conv1.hook_out"), h);
-            let h = trace.map(
-                &at("conv2.hook_pre"),
-                convolution(weights, &at("conv2"), h, 1, 1),
-            );
-            let h = batch_normalization(weights, &at("bn2"), h, pass);
-            let h = trace.map(&at("conv2.hook_out"), h);
-            let skip = if block.reshapes() {
-                let skip = convolution(weights, &at("downsample.0"), x, block.stride, 0);
-                batch_normalization(weights, &at("downsample.1"), skip, pass)
-            } else {
-                x
-            };
-            x = trace.map(&at("hook_out"), relu(h + skip));
+    ) -> State {
+        if stage == 0 {
+            let input = state.input().real();
+            let x = Normalization::apply(self.normalization.as_ref(), input);
+            let x = trace.map("conv1.hook_pre", convolution(weights, "conv1", x, 1, 1));
+            let x = relu(batch_normalization(weights, "bn1", x, pass));
+            return State::Map(trace.map("conv1.hook_out", x));
         }
-        let [_, channels, height, width] = x.dims();
+        let x = state.map();
+        if let Some(block) = self.blocks().get(stage - 1) {
+            return State::Map(block.forward(x, weights, trace, pass));
+        }
+        let [batch, channels, height, width] = x.dims();
         let pooled: Tensor<3> = x.reshape([batch, channels, height * width]).mean_dim(2);
         let h = trace.vector("avgpool.hook_out", pooled.reshape([batch, channels]));
         let logits = trace.vector("fc.hook_out", linear(weights, "fc", h));
-        logits.reshape([batch, 1, self.classes])
+        State::Sequence(logits.unsqueeze_dim(1))
     }
 
-    fn layers(&self, weights: &Weights) -> Vec<Layer> {
+    fn layers(&self, weights: &Weights) -> Option<Vec<Layer>> {
         let normalization = normalization_layer(self.normalization.as_ref(), &weights.device());
         let mut layers: Vec<Layer> = normalization.into_iter().collect();
         let normalized = |conv: &str, norm: &str, stride: usize, padding: usize| {
@@ -245,6 +257,6 @@ impl Definition for ResNet {
         }
         layers.push(Layer::MeanPool);
         layers.push(linear_layer(weights, "fc"));
-        layers
+        Some(layers)
     }
 }

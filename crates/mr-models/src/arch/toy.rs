@@ -1,19 +1,19 @@
 //! Toy model of superposition (Elhage et al. 2022, "Toy Models of Superposition"): n sparse
 //! features through m < n hidden units and back.
 
+use burn::tensor::Device;
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{Trace, linear, linear_layer, product, push_affine, sizes, uniform};
-use super::{Definition, Pass};
+use super::layers::{linear, linear_layer, product, push_affine, sizes, uniform};
+use super::{Definition, Pass, Trace};
 use crate::error::ModelError;
-use crate::hook::Hook;
-use crate::input::Input;
 use crate::layer::Layer;
 use crate::site::{InputKind, ModelSpec, Site};
+use crate::state::State;
 use crate::weights::Weights;
+use crate::wiring::Wiring;
 
 /// What the toy applies to its reconstruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -64,10 +64,11 @@ impl Definition for Toy {
     fn spec(&self) -> ModelSpec {
         let mut sites = vec![Site::vector("hook_hidden", self.hidden)];
         if self.classes == 0 {
-            sites.push(Site::vector("hook_pre", self.features));
-            sites.push(Site::vector("hook_out", self.features));
+            for name in ["hook_pre", "hook_out"] {
+                sites.push(Site::vector(name, self.features).in_stage(1));
+            }
         } else {
-            sites.push(Site::vector("head.hook_out", self.classes));
+            sites.push(Site::vector("head.hook_out", self.classes).in_stage(1));
         }
         ModelSpec {
             name: "toy".into(),
@@ -80,6 +81,7 @@ impl Definition for Toy {
                 self.classes
             },
             sites,
+            wiring: Wiring::default(),
         }
     }
 
@@ -100,26 +102,25 @@ impl Definition for Toy {
         weights
     }
 
-    fn forward(
+    fn stage(
         &self,
-        spec: &ModelSpec,
+        stage: usize,
         weights: &Weights,
-        input: &Input,
-        hook: &mut dyn Hook,
+        state: State,
+        trace: &mut Trace<'_>,
         _pass: &mut Pass,
-    ) -> Tensor<3> {
-        let mut trace = Trace::new(spec, hook);
-        let x = input.real();
-        let batch = x.dims()[0];
+    ) -> State {
         let w = weights.get::<2>("W");
-        let h = product(
-            x.reshape([batch, self.features]),
-            w.clone().unsqueeze::<3>().transpose(),
-        );
-        let h = trace.vector("hook_hidden", h);
+        if stage == 0 {
+            let x = state.input().real();
+            let x = x.clone().reshape([x.dims()[0], self.features]);
+            let h = product(x, w.unsqueeze::<3>().transpose());
+            return State::Vector(trace.vector("hook_hidden", h));
+        }
+        let h = state.vector();
         if self.classes > 0 {
             let logits = trace.vector("head.hook_out", linear(weights, "head", h));
-            return logits.reshape([batch, 1, self.classes]);
+            return State::Sequence(logits.unsqueeze_dim(1));
         }
         let pre = trace.vector(
             "hook_pre",
@@ -129,12 +130,10 @@ impl Definition for Toy {
             ToyActivation::Relu => relu(pre),
             ToyActivation::Linear => pre,
         };
-        trace
-            .vector("hook_out", out)
-            .reshape([batch, 1, self.features])
+        State::Sequence(trace.vector("hook_out", out).unsqueeze_dim(1))
     }
 
-    fn layers(&self, weights: &Weights) -> Vec<Layer> {
+    fn layers(&self, weights: &Weights) -> Option<Vec<Layer>> {
         let w = weights.get::<2>("W");
         let mut layers = vec![Layer::Linear {
             weight: w.clone(),
@@ -142,7 +141,7 @@ impl Definition for Toy {
         }];
         if self.classes > 0 {
             layers.push(linear_layer(weights, "head"));
-            return layers;
+            return Some(layers);
         }
         layers.push(Layer::Linear {
             weight: w.transpose(),
@@ -151,6 +150,6 @@ impl Definition for Toy {
         if self.activation == ToyActivation::Relu {
             layers.push(Layer::Relu);
         }
-        layers
+        Some(layers)
     }
 }

@@ -86,7 +86,7 @@ impl IntervalBounds {
         }
         let around = Interval::around(&self.threat.with_epsilon(epsilon), &input.real());
         let classes = truth.clone().squeeze_dim(1);
-        let margins = worst_margins(&turn.tracked.layers(), around, &classes, false);
+        let margins = worst_margins(&turn.tracked.layers()?, around, &classes, false);
         let worst = cross_entropy(&(-margins).unsqueeze_dim(1), &truth).mean();
         Ok((clean * kappa + worst * (1.0 - kappa), cache))
     }

@@ -2,7 +2,8 @@
 
 use burn::tensor::Device;
 use mr_models::{
-    Architecture, Hook, Input, InputKind, Labels, Mlp, Model, ModelSpec, Network, floats, objective,
+    Architecture, Hook, Input, InputKind, Labels, Mlp, Model, ModelSpec, Network, Wiring, floats,
+    objective,
 };
 
 use super::*;
@@ -229,6 +230,7 @@ impl Noisy {
             input: InputKind::Real { shape: [1, 1, 1] },
             classes: 2,
             sites: Vec::new(),
+            wiring: Wiring::default(),
         };
         Self { spec }
     }

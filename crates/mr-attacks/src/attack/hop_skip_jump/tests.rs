@@ -1,5 +1,5 @@
 use burn::tensor::Device;
-use mr_models::{Hook, Input, InputKind, Model, ModelSpec, data::Dataset};
+use mr_models::{Hook, Input, InputKind, Model, ModelSpec, Wiring, data::Dataset};
 
 use super::*;
 use crate::{EvaluationConfig, Goal, evaluate};
@@ -20,6 +20,7 @@ impl Plane {
                 },
                 classes: 2,
                 sites: Vec::new(),
+                wiring: Wiring::default(),
             },
             weights: weights.to_vec(),
         }

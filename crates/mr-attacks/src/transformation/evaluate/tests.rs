@@ -1,5 +1,5 @@
 use burn::tensor::Device;
-use mr_models::{Architecture, Hook, InputKind, Mlp, ModelSpec, Network};
+use mr_models::{Architecture, Hook, InputKind, Mlp, ModelSpec, Network, Wiring};
 
 use super::super::{Corruption, CorruptionKind, Spatial, SpatialFamily};
 use super::*;
@@ -16,6 +16,7 @@ impl Corner {
             input: InputKind::Real { shape: [1, 2, 2] },
             classes: 2,
             sites: Vec::new(),
+            wiring: Wiring::default(),
         };
         Self { spec }
     }

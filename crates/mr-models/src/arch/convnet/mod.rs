@@ -12,18 +12,19 @@ use serde::{Deserialize, Serialize};
 
 use super::head::Head;
 use super::layers::{
-    Normalization, Trace, batch_norm_layers, batch_normalization, convolution, convolution_layer,
+    Normalization, batch_norm_layers, batch_normalization, convolution, convolution_layer,
     normalization_layer, push_affine, push_batch_norm, rate, setting, sizes,
 };
-use super::{Definition, Pass};
+use super::{Definition, Pass, Trace};
 use crate::error::ModelError;
-use crate::hook::Hook;
 use crate::input::Input;
 use crate::layer::Layer;
 use crate::shortcut::Shortcut;
 use crate::site::{InputKind, ModelSpec, Site};
+use crate::state::State;
 use crate::weights::Weights;
 use crate::windowed::Windowed;
+use crate::wiring::Wiring;
 use windowed::WindowedConvNet;
 
 /// Stages of convolutions, each ended by a 2x2 max pooling, then linear layers.
@@ -91,6 +92,11 @@ impl ConvNet {
             classes: self.classes,
             dropout: self.dropout,
         }
+    }
+
+    /// Number of convolutions, each a stage; the linear layers follow.
+    fn convolutions(&self) -> usize {
+        self.widths.len() * self.depth
     }
 
     /// Zeros on each side of a map.
@@ -170,17 +176,18 @@ impl Definition for ConvNet {
                 size = self.convolved(size);
                 for part in ["hook_pre", "hook_out"] {
                     let name = format!("conv{i}.{part}");
-                    sites.push(Site::map(name, filters, size[0], size[1]));
+                    sites.push(Site::map(name, filters, size[0], size[1]).in_stage(i - 1));
                 }
             }
             size = size.map(|side| side / 2);
         }
-        self.head().push_sites(&mut sites);
+        self.head().push_sites(i, &mut sites);
         ModelSpec {
             name: "convnet".into(),
             input: InputKind::Real { shape: self.input },
             classes: self.classes,
             sites,
+            wiring: Wiring::default(),
         }
     }
 
@@ -204,42 +211,45 @@ impl Definition for ConvNet {
         weights
     }
 
-    fn forward(
+    fn stage(
         &self,
-        spec: &ModelSpec,
+        stage: usize,
         weights: &Weights,
-        input: &Input,
-        hook: &mut dyn Hook,
+        state: State,
+        trace: &mut Trace<'_>,
         pass: &mut Pass,
-    ) -> Tensor<3> {
-        let mut x = Normalization::apply(self.normalization.as_ref(), input.real());
-        let batch = x.dims()[0];
-        let mut trace = Trace::new(spec, hook);
-        let mut i = 0;
-        for _ in &self.widths {
-            for last in (0..self.depth).map(|j| j + 1 == self.depth) {
-                i += 1;
-                let name = format!("conv{i}");
-                x = convolution(weights, &name, x, 1, self.pad());
-                x = trace.map(&format!("{name}.hook_pre"), x);
-                if self.batch_norm {
-                    x = batch_normalization(weights, &format!("bn{i}"), x, pass);
-                }
-                let out = format!("{name}.hook_out");
-                x = if last && trace.skips(&out) {
-                    // ReLU keeps order: after the pooling it has a quarter of the work.
-                    relu(pool(x))
-                } else {
-                    let x = trace.map(&out, relu(x));
-                    if last { pool(x) } else { x }
-                };
+    ) -> State {
+        let x = match state {
+            State::Input(input) => Normalization::apply(self.normalization.as_ref(), input.real()),
+            State::Vector(h) => {
+                let layer = stage - self.convolutions();
+                return self.head().stage(layer, h, weights, trace, pass);
             }
+            state => state.map(),
+        };
+        if stage >= self.convolutions() {
+            let h = x.clone().reshape([x.dims()[0], self.flat()]);
+            return self.head().stage(0, h, weights, trace, pass);
         }
-        let h = x.reshape([batch, self.flat()]);
-        self.head().forward(h, weights, &mut trace, pass)
+        let i = stage + 1;
+        let name = format!("conv{i}");
+        let x = convolution(weights, &name, x, 1, self.pad());
+        let mut x = trace.map(&format!("{name}.hook_pre"), x);
+        if self.batch_norm {
+            x = batch_normalization(weights, &format!("bn{i}"), x, pass);
+        }
+        let out = format!("{name}.hook_out");
+        if !i.is_multiple_of(self.depth) {
+            State::Map(trace.map(&out, relu(x)))
+        } else if trace.skips(&out) {
+            // ReLU keeps order: after the pooling it has a quarter of the work.
+            State::Map(relu(pool(x)))
+        } else {
+            State::Map(pool(trace.map(&out, relu(x))))
+        }
     }
 
-    fn layers(&self, weights: &Weights) -> Vec<Layer> {
+    fn layers(&self, weights: &Weights) -> Option<Vec<Layer>> {
         let normalization = normalization_layer(self.normalization.as_ref(), &weights.device());
         let mut layers: Vec<Layer> = normalization.into_iter().collect();
         for stage in 0..self.widths.len() {
@@ -254,7 +264,7 @@ impl Definition for ConvNet {
             layers.push(Layer::MaxPool { side: 2 });
         }
         self.head().push_layers(weights, &mut layers);
-        layers
+        Some(layers)
     }
 
     fn shortcut<'a>(

@@ -8,7 +8,8 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::ConvNet;
 use crate::arch::Pass;
-use crate::arch::layers::{Trace, product_of_rows};
+use crate::arch::Trace;
+use crate::arch::layers::product_of_rows;
 use crate::hook::Idle;
 use crate::host::floats;
 use crate::input::Input;
