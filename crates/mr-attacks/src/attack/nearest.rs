@@ -6,7 +6,6 @@ use std::f32::consts::PI;
 use burn::tensor::{Tensor, TensorData};
 use mr_models::{ModelSpec, Objective, floats};
 
-pub(super) use super::above_zero;
 use crate::error::AttackError;
 use crate::threat::{Norm, ThreatModel};
 use crate::victim::Victim;

@@ -9,9 +9,9 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use self::projection::Projector;
-use super::nearest::{Nearest, Walk, Walker, above_zero, length, two_classes, usual_radius};
+use super::nearest::{Nearest, Walk, Walker, length, two_classes, usual_radius};
 use super::planes::{Boundary, Plane, wrong_classes};
-use super::{Attack, ObjectiveAttack, at_least_one, in_norms};
+use super::{Attack, ObjectiveAttack, above_zero, at_least_one, in_norms};
 use crate::error::AttackError;
 use crate::randomness::Draw;
 use crate::threat::{Norm, ThreatModel};
