@@ -115,6 +115,35 @@ fn stopped_anywhere_it_goes_on_to_the_same_outcome() {
     }
 }
 
+/// Whoever waits sees which attack is at work, and on how many examples, before any of it is done.
+#[test]
+fn an_attack_is_told_of_before_its_first_batch() {
+    let (net, data) = (net(1), clothes(40));
+    let attacks = attacks();
+    let attacks: Vec<&dyn Attack> = attacks.iter().map(|attack| &**attack).collect();
+    let mut told: Vec<(String, usize, usize)> = Vec::new();
+    let watch = Watch {
+        journal: None,
+        progress: &mut |now| {
+            told.push((now.attack.into(), now.done, now.total));
+            true
+        },
+    };
+    let goal = Goal::Untargeted;
+    let config = config(16, 1);
+    let found = evaluate_with(&net, &data, &threat(), &goal, &attacks, &config, watch).unwrap();
+    let mut begun = told.iter().filter(|(_, done, _)| *done == 0);
+    let mut ended = told
+        .iter()
+        .filter(|(attack, done, total)| attack != "clean" && done == total);
+    for attempt in found.attempts.iter().filter(|attempt| attempt.attacked > 0) {
+        let (attack, _, total) = begun.next().unwrap();
+        assert_eq!((attack, *total), (&attempt.attack, attempt.attacked));
+        assert_eq!(ended.next().unwrap().0, attempt.attack);
+    }
+    assert!(begun.next().is_none() && ended.next().is_none());
+}
+
 fn refusal(journal: &Journal, net: &Network, data: &Dataset) -> String {
     let error = run(net, data, journal, &config(16, 1), usize::MAX);
     error.map(|_| ()).unwrap_err().to_string()

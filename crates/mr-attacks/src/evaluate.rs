@@ -103,9 +103,12 @@ pub fn evaluate(
 pub struct Watch<'a> {
     /// Where to leave what is finished, and to take from what an earlier run finished.
     pub journal: Option<&'a Journal>,
-    /// Told after each batch; where it says `false` the evaluation stops.
+    /// Told when an attack begins and after each batch; where it says `false` the evaluation stops.
     pub progress: &'a mut (dyn FnMut(Progress<'_>) -> bool + Send),
 }
+
+/// What the threads of an evaluation have in common.
+type Shared<'a> = (Table, &'a mut (dyn FnMut(Progress<'_>) -> bool + Send));
 
 /// As [`evaluate`], and watched: with progress, and a [`Journal`] from which a killed run goes on.
 ///
@@ -144,16 +147,8 @@ pub fn evaluate_with(
         let total = open.len();
         let done = AtomicUsize::new(0);
         let batches: Vec<&[usize]> = open.chunks(config.batch_size).collect();
-        Workers::new(config.threads).map(batches.len(), |batch| {
-            let rows = batches[batch];
-            let found = run.attack(*attack, rows, &clean.logits)?;
-            let mut shared = lock(&shared);
-            let (table, progress) = &mut *shared;
-            table.enter(at, rows, found.0, found.1);
-            let done = done.fetch_add(rows.len(), Ordering::Relaxed) + rows.len();
-            if let Some(journal) = journal {
-                journal.keep(table, false)?;
-            }
+        let tell = |shared: &mut Shared<'_>, done| {
+            let (table, progress) = shared;
             let goes_on = progress(Progress {
                 attack: &names[at],
                 done,
@@ -168,6 +163,20 @@ pub fn evaluate_with(
                 journal.keep(table, true)?;
             }
             Err(AttackError::Stopped)
+        };
+        if total > 0 {
+            tell(&mut lock(&shared), 0)?;
+        }
+        Workers::new(config.threads).map(batches.len(), |batch| {
+            let rows = batches[batch];
+            let found = run.attack(*attack, rows, &clean.logits)?;
+            let mut shared = lock(&shared);
+            shared.0.enter(at, rows, found.0, found.1);
+            let done = done.fetch_add(rows.len(), Ordering::Relaxed) + rows.len();
+            if let Some(journal) = journal {
+                journal.keep(&shared.0, false)?;
+            }
+            tell(&mut shared, done)
         })?;
     }
     let (table, _) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
