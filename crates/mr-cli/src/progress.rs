@@ -6,6 +6,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mr_attacks::Progress;
+
+use crate::console::Console;
 
 /// How long something may take before it shows a bar.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -60,6 +63,40 @@ impl Bar {
             let share = 100.0 * some as f64 / all.max(1) as f64;
             format!("{what} {share:.1} %")
         });
+    }
+}
+
+/// The bars of an evaluation: one for each attack, of the examples that it is given.
+#[derive(Debug)]
+pub(crate) struct Bars<'a> {
+    console: &'a Console,
+    about: String,
+    /// The attack at work, and how many examples it is given.
+    now: Option<(String, usize, Bar)>,
+}
+
+impl<'a> Bars<'a> {
+    pub(crate) fn new(console: &'a Console, about: String) -> Self {
+        Self {
+            console,
+            about,
+            now: None,
+        }
+    }
+
+    pub(crate) fn at(&mut self, now: Progress<'_>) {
+        let same =
+            |(attack, total, _): &(String, usize, Bar)| attack == now.attack && *total == now.total;
+        if !self.now.as_ref().is_some_and(same) {
+            // The old bar goes before the new one comes.
+            self.now = None;
+            let what = format!("{} {}", self.about, now.attack);
+            let bar = self.console.bar(&what, now.total);
+            self.now = Some((now.attack.into(), now.total, bar));
+        }
+        if let Some((_, _, bar)) = &self.now {
+            bar.share(now.done, "robust", now.robust, now.examples);
+        }
     }
 }
 

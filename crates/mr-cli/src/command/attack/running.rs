@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::console::Console;
 use crate::interrupt;
 use crate::opened::Opened;
-use crate::progress::Bar;
+use crate::progress::Bars;
 use crate::settings::Settings;
 use crate::subject::{digest, json};
 
@@ -84,7 +84,8 @@ impl Run<'_> {
         if journal.is_some() {
             interrupt::catch();
         }
-        let mut bar: Option<(String, Bar)> = None;
+        let about = format!("{} {}", threat.norm, threat.epsilon);
+        let mut bars = Bars::new(self.console, about);
         evaluate_with(
             self.opened.subject.model(),
             self.data,
@@ -95,14 +96,7 @@ impl Run<'_> {
             Watch {
                 journal: journal.as_ref(),
                 progress: &mut |now| {
-                    if bar.as_ref().is_none_or(|(attack, _)| attack != now.attack) {
-                        let what = format!("{} {} {}", threat.norm, threat.epsilon, now.attack);
-                        let fresh = self.console.bar(&what, now.total);
-                        bar = Some((now.attack.into(), fresh));
-                    }
-                    if let Some((_, bar)) = &bar {
-                        bar.share(now.done, "robust", now.robust, now.examples);
-                    }
+                    bars.at(now);
                     !interrupt::asked()
                 },
             },

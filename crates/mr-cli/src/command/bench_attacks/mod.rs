@@ -17,6 +17,7 @@ use crate::console::{Console, Outcome};
 use crate::layout::numbered;
 use crate::opened::{Opened, Told};
 use crate::output::writable;
+use crate::progress::Bars;
 use crate::settings::RunFlags;
 use crate::subject::{SubjectFlags, json};
 use result::{Compared, Line};
@@ -131,7 +132,7 @@ fn one(
 ) -> Result<Line> {
     let members = config.members(threat.norm);
     let attacks: Vec<&dyn Attack> = members.iter().map(AttackConfig::attack).collect();
-    let bar = console.bar(&name, opened.data.len());
+    let mut bars = Bars::new(console, name.clone());
     let started = Instant::now();
     let found = evaluate_with(
         opened.subject.model(),
@@ -143,7 +144,7 @@ fn one(
         Watch {
             journal: None,
             progress: &mut |now| {
-                bar.share(now.done, "robust", now.robust, now.examples);
+                bars.at(now);
                 true
             },
         },
