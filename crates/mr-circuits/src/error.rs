@@ -14,6 +14,17 @@ pub enum CircuitError {
         /// Shape of the corrupt input.
         corrupt: Vec<usize>,
     },
+    /// The network has no residual stream, whose writers and readers edges join.
+    #[error(
+        "the network `{network}` has no edges: it has no residual stream that is a sum of what was written to it"
+    )]
+    Unwired {
+        /// The network's name.
+        network: String,
+    },
+    /// A path without a step.
+    #[error("a path of 0 steps has no gradients; it must have 1 or more")]
+    Steps,
     /// The model does not have what is asked of it.
     #[error(transparent)]
     Model(#[from] ModelError),

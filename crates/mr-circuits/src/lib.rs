@@ -21,10 +21,12 @@
 //! # Ok::<(), mr_circuits::CircuitError>(())
 //! ```
 
+mod attribution;
 mod error;
 mod pair;
 mod patching;
 
+pub use attribution::{EdgeScores, Path, edge_attribution};
 pub use error::CircuitError;
 pub use pair::Pair;
 pub use patching::{Direction, Patched, patch_sites};

@@ -1,0 +1,5 @@
+//! What a difference between two runs is put down to, by gradients.
+
+mod edges;
+
+pub use edges::{EdgeScores, Path, edge_attribution};
