@@ -25,6 +25,12 @@ pub enum CircuitError {
     /// A path without a step.
     #[error("a path of 0 steps has no gradients; it must have 1 or more")]
     Steps,
+    /// A threshold that would keep every edge.
+    #[error("tau is {tau}, must be above 0")]
+    Threshold {
+        /// The threshold.
+        tau: f32,
+    },
     /// The model does not have what is asked of it.
     #[error(transparent)]
     Model(#[from] ModelError),

@@ -20,13 +20,45 @@
 //! assert!((found[0].restored(0) - 1.0).abs() < 1e-3);
 //! # Ok::<(), mr_circuits::CircuitError>(())
 //! ```
+//!
+//! A transformer's heads and MLPs write to one residual stream and read from it, so that every pair of a
+//! writer and a later reader is an edge. [`edge_attribution`] scores all of them by one backward pass
+//! (EAP) or a few (EAP-IG), [`acdc`] keeps those that are needed, and [`Cut`] is the network without some
+//! of them: again a model, which is attacked and evaluated like any other.
+//!
+//! ```
+//! use burn::tensor::{Device, Int, Tensor};
+//! use mr_circuits::{Ablation, Cut, Pair, Path, edge_attribution};
+//! use mr_models::{Architecture, Labels, Model, Network, Transformer, objective};
+//!
+//! let device = Device::flex();
+//! let net = Network::init(Architecture::Transformer(Transformer::default()), 0, &device)?;
+//! let tokens = |all: [i64; 3]| mr_models::Input::Tokens(Tensor::<1, Int>::from_ints(all, &device).unsqueeze());
+//! let pair = Pair::new(tokens([1, 2, 3]), tokens([1, 5, 3]))?;
+//! let labels = Labels::of_classes(&[0], &device);
+//! let difference = objective::LogitDifference { more: 2, less: 5 };
+//! let scores = edge_attribution(&net, &pair, &labels, &difference, Path::Inputs(5))?;
+//! let (strongest, score) = &scores.ranked()[0];
+//! println!("{strongest} moves the difference by {score}");
+//!
+//! let edge = net.spec().wiring.edge(strongest)?;
+//! let without = Cut::new(&net, &[edge], &Ablation::Resample(pair.corrupt().clone()))?;
+//! assert_eq!(without.logits(pair.clean()).dims(), net.logits(pair.clean()).dims());
+//! # Ok::<(), mr_circuits::CircuitError>(())
+//! ```
 
+mod ablation;
+mod acdc;
 mod attribution;
+mod cut;
 mod error;
 mod pair;
 mod patching;
 
+pub use ablation::Ablation;
+pub use acdc::acdc;
 pub use attribution::{EdgeScores, Path, edge_attribution};
+pub use cut::Cut;
 pub use error::CircuitError;
 pub use pair::Pair;
 pub use patching::{Direction, Patched, patch_sites};

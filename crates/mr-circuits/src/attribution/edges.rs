@@ -35,6 +35,9 @@ impl EdgeScores {
     ///
     /// # Errors
     /// [`CircuitError::Model`] for a name that is none.
+    ///
+    /// # Panics
+    /// If the scores are not those of the wiring.
     pub fn get(&self, name: &str) -> Result<f32, CircuitError> {
         let edge = self.wiring.edge(name)?;
         let found = self.scores.iter().find(|(at, _)| *at == edge);

@@ -3,3 +3,6 @@
 mod edges;
 
 pub use edges::{EdgeScores, Path, edge_attribution};
+
+#[cfg(test)]
+pub(crate) mod tests;

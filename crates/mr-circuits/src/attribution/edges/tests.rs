@@ -1,41 +1,11 @@
-use burn::tensor::{Device, Int, TensorData};
+use burn::tensor::Device;
 use mr_models::objective::LogitDifference;
-use mr_models::{
-    Architecture, Input, Mlp, Network, NormKind, Transformer, TransformerInput, values_at,
-};
+use mr_models::{Architecture, Input, Mlp, Network, NormKind, values_at};
 
 use super::*;
+use crate::attribution::tests::{net, pair};
 
 const DIFFERENCE: LogitDifference = LogitDifference { more: 2, less: 5 };
-
-fn net(norm: NormKind) -> Network {
-    let transformer = Transformer {
-        input: TransformerInput::Tokens {
-            vocabulary: 7,
-            context: 6,
-            token_types: 0,
-        },
-        layers: 2,
-        d_model: 8,
-        heads: 2,
-        d_mlp: 12,
-        norm,
-        final_norm: norm != NormKind::None,
-        ..Transformer::default()
-    };
-    Network::init(Architecture::Transformer(transformer), 3, &Device::flex()).unwrap()
-}
-
-fn tokens(values: [i64; 12]) -> Input {
-    let data = TensorData::new(values.to_vec(), [2, 6]);
-    Input::Tokens(Tensor::<2, Int>::from_data(data, &Device::flex()))
-}
-
-fn pair() -> Pair {
-    let clean = tokens([1, 2, 3, 4, 5, 6, 0, 2, 4, 6, 1, 3]);
-    let corrupt = tokens([1, 0, 3, 4, 2, 6, 0, 5, 4, 6, 1, 1]);
-    Pair::new(clean, corrupt).unwrap()
-}
 
 fn labels() -> Labels {
     Labels::of_classes(&[0, 0], &Device::flex())

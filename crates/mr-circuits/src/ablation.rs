@@ -1,0 +1,53 @@
+//! What stands in for what a cut edge carried.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Tensor;
+use mr_models::{Input, Model, Wiring, run_with_cache};
+
+use crate::error::CircuitError;
+
+/// What a reader gets over a cut edge instead of what its writer wrote.
+#[derive(Debug, Clone)]
+pub enum Ablation {
+    /// Nothing.
+    Zero,
+    /// What the writer wrote in the mean over these inputs and all positions.
+    Mean(Input),
+    /// The same, position by position.
+    PositionalMean(Input),
+    /// What it wrote for this input, example by example: the corrupt one of a pair (Chan et al. 2022).
+    Resample(Input),
+}
+
+impl Ablation {
+    /// By site of a writer, what stands in, each `[batch, position, channel]` with 1 for axes that all
+    /// share.
+    pub(crate) fn values(
+        &self,
+        model: &dyn Model,
+        wiring: &Wiring,
+    ) -> Result<BTreeMap<String, Tensor<3>>, CircuitError> {
+        let sites: Vec<&str> = wiring.writers.iter().map(|p| p.site.as_str()).collect();
+        let (input, mean) = match self {
+            Self::Zero => {
+                let zero = |site: &str| -> Result<_, CircuitError> {
+                    let channels = model.spec().site(site)?.channels;
+                    let zeros = Tensor::zeros([1, 1, channels], &model.device());
+                    Ok((site.to_string(), zeros))
+                };
+                return sites.into_iter().map(zero).collect();
+            }
+            Self::Mean(input) => (input, &[0, 1][..]),
+            Self::PositionalMean(input) => (input, &[0][..]),
+            Self::Resample(input) => (input, &[][..]),
+        };
+        let (_, cache) = run_with_cache(model, input, &sites)?;
+        let of = |site: &str| -> Result<_, CircuitError> {
+            let written = cache.get(site)?.clone();
+            let written = mean.iter().fold(written, |all, &axis| all.mean_dim(axis));
+            Ok((site.to_string(), written))
+        };
+        sites.into_iter().map(of).collect()
+    }
+}
