@@ -12,7 +12,13 @@ use burn::tensor::module::{conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use mr_models::{Architecture, Cache, Input, Model, Network, ResNet, floats};
+use mr_models::{
+    Architecture, Cache, Input, Model, Network, ResNet, Transformer, TransformerInput, floats,
+};
+
+/// That of the binary: a cache is memory that the system's allocator would ask for anew each time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn nets(device: &Device) -> Vec<(&'static str, Network, Input)> {
     let resnet = Architecture::Resnet(ResNet {
@@ -20,14 +26,35 @@ fn nets(device: &Device) -> Vec<(&'static str, Network, Input)> {
         depth: 10,
         ..ResNet::default()
     });
+    let transformer = Architecture::Transformer(Transformer {
+        input: TransformerInput::Tokens {
+            vocabulary: 1000,
+            context: 64,
+            token_types: 0,
+        },
+        layers: 4,
+        d_model: 256,
+        heads: 8,
+        d_mlp: 1024,
+        ..Transformer::default()
+    });
+    let sequence = |example: usize| (0..64).map(move |at| (131 * example + 37 * at) % 1000);
+    let tokens: Vec<Vec<usize>> = (0..32).map(|example| sequence(example).collect()).collect();
+    let tokens = Input::of_tokens(&tokens, device).expect("the sequences have one length");
+    let images = |shape: [usize; 4]| Tensor::<4>::ones(shape, device).into();
     [
-        ("lenet5 32x1x28x28", Architecture::lenet5(), [32, 1, 28, 28]),
-        ("resnet10w16 8x3x32x32", resnet, [8, 3, 32, 32]),
+        (
+            "lenet5 32x1x28x28",
+            Architecture::lenet5(),
+            images([32, 1, 28, 28]),
+        ),
+        ("resnet10w16 8x3x32x32", resnet, images([8, 3, 32, 32])),
+        ("transformer 4 layers 256 wide 32x64", transformer, tokens),
     ]
     .into_iter()
-    .map(|(name, architecture, shape)| {
+    .map(|(name, architecture, input)| {
         let net = Network::init(architecture, 0, device).expect("the settings are valid");
-        (name, net, Tensor::<4>::ones(shape, device).into())
+        (name, net, input)
     })
     .collect()
 }

@@ -1,6 +1,7 @@
 //! Networks of Hugging Face, loaded from their own files.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use mr_models::data::DataCache;
 use mr_models::{
     Input, InputKind, Model, ModelError, Network, floats, hugging_face, read_tensors,
     run_with_cache,
@@ -179,4 +180,32 @@ fn a_folder_is_loaded_from_one_file_or_several() {
     std::fs::write(at("model.safetensors.index.json"), index.to_string()).unwrap();
     let two = hugging_face::load(folder.path(), &Device::flex()).unwrap();
     assert_eq!(one.weights().to_host(), two.weights().to_host());
+}
+
+#[test]
+#[ignore = "needs MiniLM: `mr data fetch minilm`"]
+fn the_last_hidden_state_of_minilm_is_that_of_transformers() {
+    let cache = DataCache::platform().unwrap();
+    let file = cache.file("minilm", "model.safetensors").unwrap();
+    let net = hugging_face::load(file.parent().unwrap(), &Device::flex()).unwrap();
+    let (tensors, _) = read_tensors(&fixture("minilm.safetensors")).unwrap();
+    let sentences = json("minilm.json")["sentences"].as_array().unwrap().len();
+    let tensor = |name: String| {
+        let mut tensors = tensors.iter();
+        let (_, _, values) = tensors.find(|(known, ..)| *known == name).unwrap();
+        values
+    };
+    for sentence in 0..sentences {
+        let tokens = tensor(format!("tokens/{sentence}")).iter();
+        let tokens: Vec<usize> = tokens.map(|&token| token as usize).collect();
+        let input = Input::of_tokens(&[tokens], &Device::flex()).unwrap();
+        net.spec().accepts(&input).unwrap();
+        let found = floats(net.logits(&input));
+        let expected = tensor(format!("hidden/{sentence}"));
+        assert_eq!(found.len(), expected.len());
+        let pairs = found.iter().zip(expected);
+        let most = pairs.map(|(a, b)| (a - b).abs()).fold(0.0_f32, f32::max);
+        assert!(most < 1e-4, "sentence {sentence}: {most}");
+        println!("sentence {sentence}: at most {most} apart");
+    }
 }

@@ -49,7 +49,11 @@ pub(super) fn attention(
             one_by_one(k, sharing)
         });
     }
-    let scale = 1.0 / (net.d_head() as f64).sqrt();
+    let scale = Tensor::full(
+        [1, 1, 1, 1],
+        1.0 / (net.d_head() as f32).sqrt(),
+        &q.device().inner(),
+    );
     let mut scores = (q * scale).matmul(shared(k, heads).transpose());
     if net.causal {
         let mask = future(positions, &scores.device().inner());
@@ -147,8 +151,9 @@ fn by_head(x: Tensor<3>, w: Tensor<3>) -> Tensor<3> {
 /// `[batch, head, position, channel]` as a hook sees it: `[batch, position, head * channel]`.
 fn side_by_side(x: Tensor<4>) -> Tensor<3> {
     let [batch, heads, positions, channels] = x.dims();
-    x.swap_dims(1, 2)
-        .reshape([batch, positions, heads * channels])
+    // A product of tensors moves whole rows; the copy that the reshape would make moves single values.
+    let one = Tensor::ones([1, 1, 1, 1], &x.device().inner());
+    (x.swap_dims(1, 2) * one).reshape([batch, positions, heads * channels])
 }
 
 /// The way back.
