@@ -3,8 +3,8 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use mr_models::data::DataCache;
 use mr_models::{
-    Input, InputKind, Model, ModelError, Network, floats, hugging_face, read_tensors,
-    run_with_cache,
+    Input, InputKind, Labels, Model, ModelError, Network, Place, floats, hugging_face, objective,
+    read_tensors, run_with_cache, value_and_grad, values_at,
 };
 use serde_json::{Map, Value};
 
@@ -207,5 +207,46 @@ fn the_last_hidden_state_of_minilm_is_that_of_transformers() {
         let most = pairs.map(|(a, b)| (a - b).abs()).fold(0.0_f32, f32::max);
         assert!(most < 1e-4, "sentence {sentence}: {most}");
         println!("sentence {sentence}: at most {most} apart");
+    }
+}
+
+#[test]
+fn a_vision_transformers_gradient_at_pixels_is_a_central_difference() {
+    let device = Device::flex();
+    let given = &all()[5];
+    let net = given.network();
+    let image = given.input(net.spec().input).real();
+    let labels = Labels::of_classes(&[0, 1, 4], &device);
+    let values = |image: Tensor<4>| -> f32 {
+        let found = values_at(&net, &image.into(), &labels, &objective::CrossEntropy, &[]);
+        floats(found.unwrap().0).iter().sum()
+    };
+    let input = image.clone().into();
+    let at = value_and_grad(
+        &net,
+        &input,
+        &labels,
+        &objective::CrossEntropy,
+        &[Place::Input],
+    );
+    let gradient = floats(at.unwrap().input().clone());
+    let pixels = floats(image.clone());
+    let scale = gradient.iter().fold(0.1_f32, |most, v| most.max(v.abs()));
+    for i in (0..pixels.len()).step_by(7) {
+        let moved = |step: f32| {
+            let mut pixels = pixels.clone();
+            pixels[i] += step;
+            values(Tensor::from_data(
+                TensorData::new(pixels, image.dims()),
+                &device,
+            ))
+        };
+        let difference = (moved(2e-3) - moved(-2e-3)) / 4e-3;
+        let error = (difference - gradient[i]).abs();
+        assert!(
+            error <= 1e-2 * scale,
+            "{i}: {difference} for {}",
+            gradient[i]
+        );
     }
 }

@@ -2,9 +2,9 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mr_models::{
-    Architecture, Cache, Edge, Edit, Input, Intervened, Labels, Model, Network, OfLength, Place,
-    Port, Region, Rewrite, Tap, Transformer, TransformerInput, floats, objective, read_tensors,
-    run_with_cache, value_and_grad, values_at,
+    Architecture, Cache, Edge, Edit, Idle, Input, Intervened, Labels, Model, Network, OfLength,
+    Pass, Place, Port, Region, Rewrite, Tap, Transformer, TransformerInput, floats, objective,
+    read_tensors, run_with_cache, value_and_grad, values_at,
 };
 
 use crate::nets::{Host, close, json};
@@ -351,6 +351,47 @@ fn gradients_at_sites_are_central_differences() {
                     "{} {} {i}: {difference} for {}",
                     lens.file,
                     site.name,
+                    gradient[i]
+                );
+            }
+        }
+    }
+}
+
+/// Queries, keys and values are drawn from their own weights, though one product takes them together.
+#[test]
+fn gradients_of_weights_are_central_differences() {
+    let device = Device::flex();
+    for lens in all() {
+        let net = lens.network(&device);
+        let (input, labels) = (lens.input(&device), lens.labels(&device));
+        let loss = |net: &Network| {
+            let logits = net.run_training(&input, &mut Idle, &mut Pass::evaluation());
+            objective::cross_entropy(&logits, &labels.truth).sum()
+        };
+        let tracked = net.tracked();
+        let mut gradients = loss(&tracked).backward();
+        let gradients = tracked.weights().gradients(&mut gradients);
+        for (entry, gradient) in net.weights().entries().iter().zip(gradients) {
+            let gradient = gradient.unwrap_or_else(|| panic!("{} {}", lens.file, entry.name));
+            let gradient = floats(gradient);
+            let scale = gradient.iter().fold(0.3_f32, |most, v| most.max(v.abs()));
+            let values = floats(entry.values.clone());
+            for i in (0..values.len()).step_by(values.len().div_ceil(3)) {
+                let moved = |step: f32| {
+                    let mut values = values.clone();
+                    values[i] += step;
+                    let mut net = net.clone();
+                    let values = Tensor::from_floats(values.as_slice(), &device);
+                    net.weights_mut().set(&entry.name, values);
+                    floats(loss(&net))[0]
+                };
+                let difference = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+                assert!(
+                    (difference - gradient[i]).abs() <= 1e-2 * scale,
+                    "{} {} {i}: {difference} for {}",
+                    lens.file,
+                    entry.name,
                     gradient[i]
                 );
             }
