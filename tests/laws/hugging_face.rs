@@ -3,8 +3,8 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use mr_models::data::DataCache;
 use mr_models::{
-    Input, InputKind, Labels, Model, ModelError, Network, Place, floats, hugging_face, objective,
-    read_tensors, run_with_cache, value_and_grad, values_at,
+    Input, InputKind, Labels, Model, ModelError, Network, Place, Tokenizer, floats, hugging_face,
+    objective, read_tensors, run_with_cache, value_and_grad, values_at,
 };
 use serde_json::{Map, Value};
 
@@ -189,16 +189,21 @@ fn the_last_hidden_state_of_minilm_is_that_of_transformers() {
     let file = cache.file("minilm", "model.safetensors").unwrap();
     let net = hugging_face::load(file.parent().unwrap(), &Device::flex()).unwrap();
     let (tensors, _) = read_tensors(&fixture("minilm.safetensors")).unwrap();
-    let sentences = json("minilm.json")["sentences"].as_array().unwrap().len();
+    let sentences = json("minilm.json");
+    let sentences = sentences["sentences"].as_array().unwrap();
+    let file = cache.file("minilm", "tokenizer.json").unwrap();
+    let tokenizer = Tokenizer::open(&file).unwrap();
     let tensor = |name: String| {
         let mut tensors = tensors.iter();
         let (_, _, values) = tensors.find(|(known, ..)| *known == name).unwrap();
         values
     };
-    for sentence in 0..sentences {
+    for (sentence, text) in sentences.iter().enumerate() {
         let tokens = tensor(format!("tokens/{sentence}")).iter();
         let tokens: Vec<usize> = tokens.map(|&token| token as usize).collect();
-        let input = Input::of_tokens(&[tokens], &Device::flex()).unwrap();
+        let text = text.as_str().unwrap();
+        assert_eq!(tokenizer.encode(text).unwrap(), tokens);
+        let input = tokenizer.batch(&[text], &Device::flex()).unwrap();
         net.spec().accepts(&input).unwrap();
         let found = floats(net.logits(&input));
         let expected = tensor(format!("hidden/{sentence}"));
