@@ -8,6 +8,7 @@ use crate::edit::Edit;
 use crate::error::ModelError;
 use crate::hook::Hook;
 use crate::input::Input;
+use crate::link::Link;
 use crate::model::Model;
 use crate::site::{ModelSpec, Site};
 use crate::state::State;
@@ -77,6 +78,10 @@ impl<M: Model> Model for Intervened<M> {
             hook,
         };
         self.model.run_drawn(input, keys, &mut edited)
+    }
+
+    fn links(&self) -> Vec<Link> {
+        self.model.links()
     }
 }
 

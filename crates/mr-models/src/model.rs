@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::hook::{Hook, Idle};
 use crate::input::Input;
+use crate::link::Link;
 use crate::shortcut::Shortcut;
 use crate::site::ModelSpec;
 use crate::state::State;
@@ -74,6 +75,12 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// The linear maps of a chain of layers, in forward order: what the edges of such a wiring carry.
+    /// None where edges are those of a residual stream, or where there are no edges.
+    fn links(&self) -> Vec<Link> {
+        Vec::new()
+    }
+
     /// Runs a batch with no hook.
     fn logits(&self, input: &Input) -> Tensor<3> {
         self.run(input, &mut Idle)
@@ -118,6 +125,10 @@ macro_rules! forwarded {
 
             fn windowed(&self, input: &Input) -> Option<Box<dyn Windowed + '_>> {
                 (**self).windowed(input)
+            }
+
+            fn links(&self) -> Vec<Link> {
+                (**self).links()
             }
         }
     )* };

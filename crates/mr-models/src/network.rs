@@ -13,12 +13,14 @@ use crate::error::ModelError;
 use crate::hook::Hook;
 use crate::input::Input;
 use crate::layer::Layer;
+use crate::link::Link;
 use crate::model::Model;
 use crate::shortcut::Shortcut;
 use crate::site::ModelSpec;
 use crate::state::State;
 use crate::weights::Weights;
 use crate::windowed::Windowed;
+use crate::wiring::Joined;
 
 /// An [`Architecture`] with its [`Weights`].
 ///
@@ -219,6 +221,13 @@ impl Model for Network {
     fn windowed(&self, input: &Input) -> Option<Box<dyn Windowed + '_>> {
         let definition = self.architecture.definition();
         definition.windowed(&self.spec, &self.weights, input)
+    }
+
+    fn links(&self) -> Vec<Link> {
+        match self.spec.wiring.joined {
+            Joined::Stream => Vec::new(),
+            Joined::Layers => self.layers().map_or_else(|_| Vec::new(), Link::of_chain),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where a network can be read and rewritten, and what a network says of itself.
 
+use burn::tensor::Tensor;
+
 use crate::error::{ModelError, hint};
 use crate::host::integers;
 use crate::input::Input;
@@ -61,6 +63,15 @@ impl Site {
     /// The same site, in this stage.
     pub fn in_stage(self, stage: usize) -> Self {
         Self { stage, ..self }
+    }
+
+    /// An activation `[batch, position, channel]` of this site as `[batch, channel, height, width]`: a
+    /// vector is a map of height and width 1.
+    pub fn as_map(&self, activation: Tensor<3>) -> Tensor<4> {
+        let [batch, positions, channels] = activation.dims();
+        let [height, width] = self.grid.unwrap_or([positions, 1]);
+        let maps = activation.swap_dims(1, 2);
+        maps.reshape([batch, channels, height, width])
     }
 
     /// The same site, computed only where a hook wants it.

@@ -1,40 +1,62 @@
-//! What writes to a residual stream and what reads from it: the graph that circuits are made of.
+//! What writes and what reads: the graph that circuits are made of.
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::error::{ModelError, hint};
 
-/// The writers and the readers of a network's residual stream, and so its edges: the stream at a reader
-/// is the sum of what the writers before it wrote (Elhage et al. 2021), but for terms that are the same
-/// for every input. A network without such a stream has none; neither has one that normalises the
-/// stream itself, where it is no sum.
+/// The writers and the readers of a network, and so its edges.
 ///
-/// Nodes and edges have the names of EAP-IG: `input`, `a0.h1` for head 1 of block 0, `m0` for its MLP,
-/// `logits`; `input->a0.h1<q>`, `a0.h1->m0`, `m0->logits`.
+/// Of a residual stream every writer reaches every later reader: the stream at a reader is the sum of
+/// what the writers before it wrote (Elhage et al. 2021), but for terms that are the same for every
+/// input. Nodes and edges have the names of EAP-IG: `input`, `a0.h1` for head 1 of block 0, `m0` for its
+/// MLP, `logits`; `input->a0.h1<q>`, `a0.h1->m0`, `m0->logits`.
+///
+/// In a chain of layers a writer reaches the readers of the next layer, through the part of that layer's
+/// linear map that takes it ([`Link`](crate::Link)). Nodes are the input's channels (`input`, or
+/// `input.c0`, `input.c1`, ... where there are several), the channels of maps (`conv1.c3`), neurons
+/// (`linear1.n7`) and all logits together (`logits`); edges are `input->conv1.c0`, `conv1.c3->conv2.c5`,
+/// `linear1.n7->logits`. What is between two linear maps, such as ReLU and pooling, is within a node.
+///
+/// A network of neither kind has no edges: one that normalises its residual stream, where it is no sum,
+/// or a residual net, whose ReLU is on the stream itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wiring {
     /// What writes, in forward order.
-    pub writers: Vec<Port>,
+    pub writers: Arc<[Port]>,
     /// What reads, in forward order.
-    pub readers: Vec<Port>,
+    pub readers: Arc<[Port]>,
+    /// How what is written comes to be read.
+    pub joined: Joined,
+}
+
+/// How what is written comes to be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Joined {
+    /// By a residual stream: a reader gets the sum of what was written before it.
+    #[default]
+    Stream,
+    /// By one linear map after the other: [`Model::links`](crate::Model::links) has them.
+    Layers,
 }
 
 /// Where a node writes or reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
-    /// The node: `input`, `a0.h1`, `m0` or `logits`.
+    /// The node: `input`, `a0.h1`, `m0`, `conv1.c3`, `linear1.n7` or `logits`.
     pub node: String,
     /// As what a head reads; `None` for writers and every other node.
     pub slot: Option<Slot>,
-    /// The site that holds what is written or read.
+    /// The site that holds what is written or read; `input` for the channels of the input of a chain of
+    /// layers, which is no site.
     pub site: String,
-    /// The channels of that site that are this node's: one vector of the stream's width. Where heads
-    /// share keys and values, they share these channels too.
+    /// The channels of that site that are this node's: one vector of the stream's width, or one channel
+    /// of a layer. Where heads share keys and values, they share these channels too.
     pub channels: Range<usize>,
     /// The stage of the network that the site is in.
     pub stage: usize,
-    /// A writer reaches the readers of higher order.
+    /// A writer reaches the readers of higher order: of the next one only, in a chain of layers.
     order: usize,
 }
 
@@ -106,16 +128,41 @@ impl Wiring {
     /// # Panics
     /// If there are no such ports.
     pub fn reaches(&self, edge: Edge) -> bool {
-        self.writers[edge.writer].order < self.readers[edge.reader].order
+        let (writer, reader) = (
+            self.writers[edge.writer].order,
+            self.readers[edge.reader].order,
+        );
+        match self.joined {
+            Joined::Stream => writer < reader,
+            Joined::Layers => writer + 1 == reader,
+        }
     }
 
     /// Every edge, reader by reader.
     pub fn edges(&self) -> Vec<Edge> {
-        let pairs = (0..self.readers.len()).flat_map(|reader| {
-            let writers = 0..self.writers.len();
-            writers.map(move |writer| Edge { writer, reader })
+        let readers = self.readers.iter().enumerate();
+        let pairs = readers.flat_map(|(reader, port)| {
+            let before = |order| self.writers.partition_point(|writer| writer.order < order);
+            let first = match self.joined {
+                Joined::Stream => 0,
+                Joined::Layers => before(port.order - 1),
+            };
+            (first..before(port.order)).map(move |writer| Edge { writer, reader })
         });
-        pairs.filter(|&edge| self.reaches(edge)).collect()
+        pairs.collect()
+    }
+
+    /// In a chain of layers, the writers and the readers of each linear map, in forward order: ranges of
+    /// indices.
+    pub fn layers(&self) -> Vec<[Range<usize>; 2]> {
+        let last = self.readers.last().map_or(0, |port| port.order);
+        let of = |ports: &[Port], order: usize| {
+            let before = |order| ports.partition_point(|port| port.order < order);
+            before(order)..before(order + 1)
+        };
+        (1..=last)
+            .map(|order| [of(&self.writers, order - 1), of(&self.readers, order)])
+            .collect()
     }
 
     /// An edge's name, such as `input->a0.h1<q>`.

@@ -4,6 +4,7 @@ use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::chain::chain;
 use super::head::Head;
 use super::layers::{Normalization, normalization_layer, rate, sizes};
 use super::{Definition, Pass, Trace};
@@ -12,7 +13,6 @@ use crate::layer::Layer;
 use crate::site::{InputKind, ModelSpec};
 use crate::state::State;
 use crate::weights::Weights;
-use crate::wiring::Wiring;
 
 /// Linear layers with ReLU between them, each a stage. Weights are `linear1`, `linear2`, ...
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,12 +67,13 @@ impl Definition for Mlp {
     fn spec(&self) -> ModelSpec {
         let mut sites = Vec::new();
         self.head().push_sites(0, &mut sites);
+        let wiring = chain(self.input[0], &sites);
         ModelSpec {
             name: "mlp".into(),
             input: InputKind::Real { shape: self.input },
             classes: self.classes,
             sites,
-            wiring: Wiring::default(),
+            wiring,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The architectures: each one file, registered in [`Architecture`].
 
+mod chain;
 mod convnet;
 mod head;
 mod layers;

@@ -10,6 +10,7 @@ use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::chain::chain;
 use super::head::Head;
 use super::layers::{
     Normalization, batch_norm_layers, batch_normalization, convolution, convolution_layer,
@@ -24,7 +25,6 @@ use crate::site::{InputKind, ModelSpec, Site};
 use crate::state::State;
 use crate::weights::Weights;
 use crate::windowed::Windowed;
-use crate::wiring::Wiring;
 use windowed::WindowedConvNet;
 
 /// Stages of convolutions, each ended by a 2x2 max pooling, then linear layers.
@@ -182,12 +182,13 @@ impl Definition for ConvNet {
             size = size.map(|side| side / 2);
         }
         self.head().push_sites(i, &mut sites);
+        let wiring = chain(self.input[0], &sites);
         ModelSpec {
             name: "convnet".into(),
             input: InputKind::Real { shape: self.input },
             classes: self.classes,
             sites,
-            wiring: Wiring::default(),
+            wiring,
         }
     }
 

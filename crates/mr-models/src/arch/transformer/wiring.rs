@@ -1,17 +1,17 @@
 //! What writes to a transformer's residual stream and what reads from it.
 
 use super::config::{Placement, Transformer};
-use crate::wiring::{Port, Slot, Wiring};
+use crate::wiring::{Joined, Port, Slot, Wiring};
 
 /// The wiring; none where the stream itself is normalised.
 pub(super) fn wiring(net: &Transformer) -> Wiring {
-    let mut wiring = Wiring::default();
     if net.placement == Placement::Post {
-        return wiring;
+        return Wiring::default();
     }
+    let (mut writers, mut readers) = (Vec::new(), Vec::new());
     let width = net.d_model;
     let whole = |node: String, site: String, at| Port::new(node, site, 0..width, at);
-    wiring.writers.push(whole(
+    writers.push(whole(
         "input".into(),
         "blocks.0.hook_resid_pre".into(),
         [1, 0],
@@ -28,29 +28,33 @@ pub(super) fn wiring(net: &Transformer) -> Wiring {
                 let site = at(&format!("hook_{slot}_input"));
                 let channels = place * width..(place + 1) * width;
                 let port = Port::new(node.clone(), site, channels, [stage, order]);
-                wiring.readers.push(port.reading(slot));
+                readers.push(port.reading(slot));
             }
             let channels = head * width..(head + 1) * width;
             let site = at("attn.hook_result");
             let port = Port::new(node, site, channels, [stage, order]);
-            wiring.writers.push(port);
+            writers.push(port);
         }
         stage += usize::from(net.is_sequential());
         if net.has_mlp() {
             let order = order + usize::from(net.is_sequential());
             let port = |site: &str| whole(format!("m{layer}"), at(site), [stage, order]);
-            wiring.readers.push(port("hook_mlp_in"));
-            wiring.writers.push(port("hook_mlp_out"));
+            readers.push(port("hook_mlp_in"));
+            writers.push(port("hook_mlp_out"));
         }
         stage += 1;
     }
     let last = net.layers - 1;
-    wiring.readers.push(whole(
+    readers.push(whole(
         "logits".into(),
         format!("blocks.{last}.hook_resid_post"),
         [stage - 1, 2 * net.layers + 1],
     ));
-    wiring
+    Wiring {
+        writers: writers.into(),
+        readers: readers.into(),
+        joined: Joined::Stream,
+    }
 }
 
 #[cfg(test)]
