@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use mr_models::{Input, Model, Wiring, run_with_cache};
 
 use crate::error::CircuitError;
+use crate::layered::Layered;
 
 /// What a reader gets over a cut edge instead of what its writer wrote.
 #[derive(Debug, Clone)]
@@ -49,5 +50,28 @@ impl Ablation {
             Ok((site.to_string(), written))
         };
         sites.into_iter().map(of).collect()
+    }
+
+    /// By layer of a chain, what is sent instead, `[batch, writer, height, width]` with 1 for axes that all
+    /// share. Positions of a mean are those of the map.
+    pub(crate) fn sent(
+        &self,
+        model: &dyn Model,
+        layered: &Layered,
+    ) -> Result<Vec<Tensor<4>>, CircuitError> {
+        let (input, mean) = match self {
+            Self::Zero => {
+                let zero = Tensor::zeros([1, 1, 1, 1], &model.device());
+                return Ok(vec![zero; layered.layers.len()]);
+            }
+            Self::Mean(input) => (input, &[0, 2, 3][..]),
+            Self::PositionalMean(input) => (input, &[0][..]),
+            Self::Resample(input) => (input, &[][..]),
+        };
+        model.spec().accepts(input)?;
+        let (_, cache) = run_with_cache(model, input, &layered.written())?;
+        let sent = layered.sent(input, &cache)?.into_iter();
+        let over = |sent: Tensor<4>| mean.iter().fold(sent, |all, &axis| all.mean_dim(axis));
+        Ok(sent.map(over).collect())
     }
 }

@@ -1,12 +1,15 @@
 //! A network with cut edges, which is again a network.
 
+mod layers;
+
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
-use mr_models::{Edge, Hook, Input, Model, ModelSpec, Site, Wiring};
+use mr_models::{Edge, Hook, Input, Joined, Link, Model, ModelSpec, Site, Wiring};
 
 use crate::ablation::Ablation;
 use crate::error::CircuitError;
+use layers::CutLayers;
 
 /// A model some of whose edges carry something else: over a cut edge a reader gets what the ablation
 /// says, and over every other what the writer writes in this very run. Attacked and evaluated like any
@@ -17,7 +20,10 @@ pub struct Cut<M> {
     wiring: Wiring,
     /// By reader, the writers that it is cut off from.
     severed: Vec<Vec<usize>>,
+    /// Of a residual stream, what is written instead.
     ablated: BTreeMap<String, Tensor<3>>,
+    /// Of a chain of layers, its links.
+    layers: Option<CutLayers>,
 }
 
 impl<M: Model> Cut<M> {
@@ -35,12 +41,20 @@ impl<M: Model> Cut<M> {
                 network: model.spec().name.clone(),
             });
         }
-        let ablated = ablation.values(&model, &wiring)?;
+        let severed = by_reader(&wiring, edges);
+        let (ablated, layers) = match wiring.joined {
+            Joined::Stream => (ablation.values(&model, &wiring)?, None),
+            Joined::Layers => {
+                let layers = CutLayers::new(&model, ablation)?;
+                (BTreeMap::new(), Some(layers.with(&wiring, &severed)))
+            }
+        };
         Ok(Self {
             model,
-            severed: by_reader(&wiring, edges),
             wiring,
+            severed,
             ablated,
+            layers,
         })
     }
 
@@ -53,8 +67,11 @@ impl<M: Model> Cut<M> {
     where
         M: Clone,
     {
+        let severed = by_reader(&self.wiring, edges);
+        let layers = self.layers.as_ref();
         Self {
-            severed: by_reader(&self.wiring, edges),
+            layers: layers.map(|layers| layers.with(&self.wiring, &severed)),
+            severed,
             ..self.clone()
         }
     }
@@ -88,6 +105,9 @@ impl<M: Model> Model for Cut<M> {
     /// # Panics
     /// As the model's own; and if the ablation holds another number of examples than the input.
     fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
+        if let Some(layers) = &self.layers {
+            return self.model.run(input, &mut layers.cutting(input, hook));
+        }
         let mut cutting = Cutting {
             wiring: &self.wiring,
             severed: &self.severed,
@@ -100,6 +120,10 @@ impl<M: Model> Model for Cut<M> {
 
     fn is_random(&self) -> bool {
         self.model.is_random()
+    }
+
+    fn links(&self) -> Vec<Link> {
+        self.model.links()
     }
 }
 

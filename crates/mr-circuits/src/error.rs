@@ -14,9 +14,10 @@ pub enum CircuitError {
         /// Shape of the corrupt input.
         corrupt: Vec<usize>,
     },
-    /// The network has no residual stream, whose writers and readers edges join.
+    /// The network has neither a residual stream nor a chain of layers, whose writers and readers edges join.
     #[error(
-        "the network `{network}` has no edges: it has no residual stream that is a sum of what was written to it"
+        "the network `{network}` has no edges: it has neither a residual stream that is a sum of what was \
+         written to it nor is it a chain of linear maps"
     )]
     Unwired {
         /// The network's name.

@@ -52,6 +52,7 @@ mod acdc;
 mod attribution;
 mod cut;
 mod error;
+mod layered;
 mod pair;
 mod patching;
 

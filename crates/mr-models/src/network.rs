@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
@@ -29,7 +29,8 @@ use crate::wiring::Joined;
 #[derive(Debug, Clone)]
 pub struct Network {
     architecture: Architecture,
-    spec: ModelSpec,
+    /// Shared: a step of training makes several networks of one.
+    spec: Arc<ModelSpec>,
     weights: Weights,
     /// The weights as a pass reads them, made at the first one.
     prepared: OnceLock<Option<Weights>>,
@@ -48,7 +49,7 @@ impl Network {
         let definition = architecture.definition();
         definition.validate()?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let spec = definition.spec();
+        let spec = Arc::new(definition.spec());
         let weights = definition.init(&mut rng, device);
         Ok(Self {
             architecture,
@@ -138,7 +139,7 @@ impl Network {
     fn of(&self, weights: Weights) -> Self {
         Self {
             architecture: self.architecture.clone(),
-            spec: self.spec.clone(),
+            spec: Arc::clone(&self.spec),
             weights,
             prepared: OnceLock::new(),
         }

@@ -74,6 +74,13 @@ impl Site {
         maps.reshape([batch, channels, height, width])
     }
 
+    /// A map `[batch, channel, height, width]` of this site as an activation `[batch, position, channel]`.
+    pub fn of_map(map: Tensor<4>) -> Tensor<3> {
+        let [batch, channels, height, width] = map.dims();
+        map.reshape([batch, channels, height * width])
+            .swap_dims(1, 2)
+    }
+
     /// The same site, computed only where a hook wants it.
     pub fn on_demand(self) -> Self {
         Self {

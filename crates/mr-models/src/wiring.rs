@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::error::{ModelError, hint};
 
@@ -24,9 +23,9 @@ use crate::error::{ModelError, hint};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wiring {
     /// What writes, in forward order.
-    pub writers: Arc<[Port]>,
+    pub writers: Vec<Port>,
     /// What reads, in forward order.
-    pub readers: Arc<[Port]>,
+    pub readers: Vec<Port>,
     /// How what is written comes to be read.
     pub joined: Joined,
 }

@@ -1,10 +1,13 @@
 //! Edge attribution patching.
 
+mod layers;
+
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 use mr_models::{
-    Edge, Labels, Model, Objective, Port, Tap, Wiring, floats, run_with_cache, value_and_grad_at,
+    Edge, Joined, Labels, Model, Objective, Port, Tap, Wiring, floats, run_with_cache,
+    value_and_grad_at,
 };
 
 use crate::error::CircuitError;
@@ -56,11 +59,12 @@ impl EdgeScores {
 }
 
 /// The attribution of every edge: `(corrupt_u - clean_u) . d objective / d input_v`, summed over positions
-/// and channels and averaged over the batch, for writer u and reader v. Edges that score far from 0 carry
-/// what the two runs differ in.
+/// and channels and averaged over the batch, for writer u and reader v; in a chain of layers, what writer u
+/// sends goes through the edge's part of the linear map first. Edges that score far from 0 carry what the two
+/// runs differ in.
 ///
 /// # Errors
-/// [`CircuitError::Unwired`] if the network has no residual stream, [`CircuitError::Steps`] for a path of
+/// [`CircuitError::Unwired`] if the network has no edges, [`CircuitError::Steps`] for a path of
 /// no steps, [`CircuitError::Model`] if the objective does not fit.
 pub fn edge_attribution(
     model: &dyn Model,
@@ -75,6 +79,9 @@ pub fn edge_attribution(
             network: model.spec().name.clone(),
         });
     };
+    if wiring.joined == Joined::Layers {
+        return layers::edge_attribution(model, pair, labels, objective, path);
+    }
     let sites: Vec<&str> = wiring.writers.iter().map(|p| p.site.as_str()).collect();
     let (_, clean) = run_with_cache(model, pair.clean(), &sites)?;
     let (_, corrupt) = run_with_cache(model, pair.corrupt(), &sites)?;

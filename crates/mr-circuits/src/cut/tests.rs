@@ -1,5 +1,5 @@
 use burn::tensor::Device;
-use mr_models::{Architecture, Mlp, Network, NormKind, floats};
+use mr_models::{Architecture, Network, NormKind, ResNet, floats};
 
 use super::*;
 use crate::attribution::tests::{net, pair, shared, tokens};
@@ -113,6 +113,7 @@ fn hooks_see_what_is_left_and_nets_without_edges_are_told() {
         floats(cache.get(site[0]).unwrap().clone())
     };
     assert_ne!(read(&cut), read(&net));
-    let mlp = Network::init(Architecture::Mlp(Mlp::default()), 0, &Device::flex()).unwrap();
-    assert!(Cut::new(&mlp, &[], &Ablation::Zero).is_err());
+    let resnet = Architecture::Resnet(ResNet::default());
+    let resnet = Network::init(resnet, 0, &Device::flex()).unwrap();
+    assert!(Cut::new(&resnet, &[], &Ablation::Zero).is_err());
 }

@@ -37,8 +37,8 @@ pub(super) fn chain(input_channels: usize, sites: &[Site]) -> Wiring {
         }
     }
     Wiring {
-        writers: writers.into(),
-        readers: readers.into(),
+        writers,
+        readers,
         joined: Joined::Layers,
     }
 }

@@ -1,6 +1,6 @@
 use burn::tensor::Device;
 use mr_models::objective::LogitDifference;
-use mr_models::{Architecture, Input, Mlp, Network, NormKind, values_at};
+use mr_models::{Architecture, Input, Network, NormKind, ResNet, values_at};
 
 use super::*;
 use crate::attribution::tests::{net, pair};
@@ -100,13 +100,14 @@ fn what_cannot_be_is_told() {
     let (deep, pair) = (net(NormKind::Layer), pair());
     let error = edge_attribution(&deep, &pair, &labels(), &DIFFERENCE, Path::Inputs(0));
     assert!(error.unwrap_err().to_string().contains("1 or more"));
-    let mlp = Network::init(Architecture::Mlp(Mlp::default()), 0, &Device::flex()).unwrap();
-    let error = edge_attribution(&mlp, &pair, &labels(), &DIFFERENCE, Path::Clean);
+    let resnet = Architecture::Resnet(ResNet::default());
+    let resnet = Network::init(resnet, 0, &Device::flex()).unwrap();
+    let error = edge_attribution(&resnet, &pair, &labels(), &DIFFERENCE, Path::Clean);
     assert!(
         error
             .unwrap_err()
             .to_string()
-            .contains("`mlp` has no edges")
+            .contains("`resnet` has no edges")
     );
     let found = edge_attribution(&deep, &pair, &labels(), &DIFFERENCE, Path::Clean).unwrap();
     let error = found.get("m1->m0").unwrap_err().to_string();

@@ -51,8 +51,8 @@ pub(super) fn wiring(net: &Transformer) -> Wiring {
         [stage - 1, 2 * net.layers + 1],
     ));
     Wiring {
-        writers: writers.into(),
-        readers: readers.into(),
+        writers,
+        readers,
         joined: Joined::Stream,
     }
 }
