@@ -94,6 +94,9 @@ pub struct Labels {
     /// Activations by site that a shift of features is measured from, each
     /// `[batch, position, channel]`: those of the clean examples.
     pub activations: BTreeMap<String, Tensor<3>>,
+    /// Which classes answer an example where: 1 for a right one, -1 for a wrong one, 0 for every other,
+    /// `[batch, position, class]`.
+    pub answers: Option<Tensor<3>>,
 }
 
 impl Labels {
@@ -104,7 +107,14 @@ impl Labels {
             target: None,
             reference: None,
             activations: BTreeMap::new(),
+            answers: None,
         }
+    }
+
+    /// With right and wrong answers, `[batch, position, class]`.
+    pub fn with_answers(mut self, answers: Tensor<3>) -> Self {
+        self.answers = Some(answers);
+        self
     }
 
     /// With the classes that a targeted attack wants.
@@ -136,6 +146,10 @@ impl Labels {
                 .iter()
                 .map(|(site, all)| (site.clone(), all.clone().select(0, examples.clone())))
                 .collect(),
+            answers: self
+                .answers
+                .clone()
+                .map(|answers| answers.select(0, examples.clone())),
         }
     }
 }

@@ -16,6 +16,12 @@ pub enum DataError {
         /// Near matches, or every name.
         hint: String,
     },
+    /// Images or vectors were wanted.
+    #[error("`{name}` holds sequences of tokens; this takes images or vectors")]
+    Tokens {
+        /// The data set.
+        name: String,
+    },
     /// A setting is outside its range.
     #[error("{what} is {value}, must be {valid}")]
     Setting {

@@ -3,7 +3,9 @@
 //!
 //! A [`DataConfig`] names a data set, [`load`] reads or draws it, a [`Dataset`] hands out batches.
 //! The default, a part of Fashion-MNIST, is compiled in; full sets are fetched once and lie
-//! in a [`DataCache`]; [`SparseFeatures`] and [`SparseParity`] are streams without end.
+//! in a [`DataCache`]; [`SparseFeatures`] and [`SparseParity`] are streams without end. Tokens come as
+//! [`Sequences`], of a text or of a [`Task`], whose questions with their answers and counterfactuals are
+//! [`Prompts`].
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -26,6 +28,7 @@ mod embedded;
 mod error;
 pub mod fetch;
 mod idx;
+mod language;
 mod order;
 mod parity;
 mod source;
@@ -35,6 +38,11 @@ mod values;
 pub use cache::{CACHE_VARIABLE, DataCache};
 pub use dataset::Dataset;
 pub use error::DataError;
+pub use language::{
+    Brackets, Counterfactual, IndirectObject, ModularAddition, Prompt, Prompts, Repeated,
+    SEQUENCE_NAMES, Sequences, Task, load_prompts, load_sequences, load_sequences_from, tokenizer,
+    tokenizer_from,
+};
 pub use parity::SparseParity;
 pub use source::{DATA_NAMES, DataConfig, Split, load, load_from};
 pub use sparse::{SparseFeatures, Teacher};

@@ -8,6 +8,7 @@ use super::cache::DataCache;
 use super::dataset::{Dataset, numbered};
 use super::embedded::FASHION_CLASSES;
 use super::error::DataError;
+use super::language::{Counterfactual, SEQUENCE_NAMES};
 use super::parity::SparseParity;
 use super::sparse::{SparseFeatures, Teacher};
 use super::{cifar, digits, embedded, idx};
@@ -43,7 +44,8 @@ pub enum Split {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// One of [`DATA_NAMES`]; the default is the embedded `fashion-mnist-mini`.
+    /// One of [`DATA_NAMES`], or of [`SEQUENCE_NAMES`] for tokens; the default is the embedded
+    /// `fashion-mnist-mini`.
     pub name: String,
     /// Only the first so many examples of each split. Synthetic data has as many as asked for,
     /// otherwise 10,000 for training and 2,000 for testing.
@@ -63,7 +65,7 @@ pub struct DataConfig {
     pub tasks: usize,
     /// `sparse-parity`: bits of each task.
     pub bits: usize,
-    /// `sparse-features`, `sparse-parity`: what examples are drawn from.
+    /// `sparse-features`, `sparse-parity` and tasks of language: what examples are drawn from.
     pub seed: u64,
     /// `idx`: the images.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,6 +79,21 @@ pub struct DataConfig {
     /// `idx`: the labels of the test split; without them it is that of `labels`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_labels: Option<PathBuf>,
+    /// `repeated`, `brackets` and text: tokens that a model reads; 32 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<usize>,
+    /// `repeated`, `modular-addition`: number of different tokens; 64 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<usize>,
+    /// `indirect-object`: what the corrupt prompt is; `abc` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counterfactual: Option<Counterfactual>,
+    /// `text`: a file of text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<PathBuf>,
+    /// `shakespeare`, `text`: a `tokenizer.json`; without it each character is a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<PathBuf>,
 }
 
 impl Default for DataConfig {
@@ -95,6 +112,11 @@ impl Default for DataConfig {
             labels: None,
             test_images: None,
             test_labels: None,
+            context: None,
+            vocabulary: None,
+            counterfactual: None,
+            text: None,
+            tokenizer: None,
         }
     }
 }
@@ -198,10 +220,11 @@ fn read(config: &DataConfig, split: Split, cache: FindCache<'_>) -> Result<Datas
             .stream(stream)
             .dataset(count),
         "idx" => given_idx(config, split),
+        name if SEQUENCE_NAMES.contains(&name) => Err(DataError::Tokens { name: name.into() }),
         name => Err(DataError::Unknown {
             what: "data set",
             name: name.into(),
-            hint: hint(name, DATA_NAMES),
+            hint: hint(name, DATA_NAMES.into_iter().chain(SEQUENCE_NAMES)),
         }),
     }
 }

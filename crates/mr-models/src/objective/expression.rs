@@ -5,6 +5,7 @@
 //! sign      = "+" | "-"
 //! term      = [number ["*"]] atom
 //! atom      = "cross-entropy" | "margin" | "dlr" | "kl" | "squared-error"
+//!           | "answer-difference" | "answer-probability"
 //!           | "logit-difference" "(" class "," class ")"
 //!           | ("raise" | "lower" | "shift" | "stay") "(" place ")"
 //!           | ("along" | "against") "(" place { "," number } ")"
@@ -19,8 +20,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::{
-    ActivationLevel, CrossEntropy, Direction, Dlr, KlDivergence, LogitDifference, Margin,
-    MoreTerms, NAMES, Objective, Sense, SiteShift, SquaredError, Sum,
+    ActivationLevel, AnswerDifference, AnswerProbability, CrossEntropy, Direction, Dlr,
+    KlDivergence, LogitDifference, Margin, MoreTerms, NAMES, Objective, Sense, SiteShift,
+    SquaredError, Sum,
 };
 use crate::edit::Region;
 use crate::error::ModelError;
@@ -166,6 +168,8 @@ impl<'a> Reader<'a> {
             "dlr" => Arc::new(Dlr),
             "kl" => Arc::new(KlDivergence),
             "squared-error" => Arc::new(SquaredError::default()),
+            "answer-difference" => Arc::new(AnswerDifference),
+            "answer-probability" => Arc::new(AnswerProbability),
             "logit-difference" => {
                 self.expect('(', "and two classes")?;
                 let more = self.class()?;

@@ -2,6 +2,7 @@
 //! attribute and training descends.
 
 mod activation;
+mod answers;
 mod cross_entropy;
 mod dlr;
 mod expression;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 
 pub use activation::{ActivationLevel, Direction, Sense, SiteShift};
+pub use answers::{AnswerDifference, AnswerProbability};
 pub use cross_entropy::{CrossEntropy, cross_entropy};
 pub use dlr::Dlr;
 pub use kl::{KlDivergence, kl_divergence};
@@ -91,6 +93,8 @@ impl<O: Objective + ?Sized> Objective for Arc<O> {
 ///
 /// - of the logits: `cross-entropy`, `margin`, `dlr`, `logit-difference(3, 5)`; `kl` and
 ///   `squared-error`, from the reference logits, which under attack are the clean ones;
+///   `answer-difference` and `answer-probability`, of right and wrong answers by example, which only
+///   prompts have;
 /// - of internals: `raise(SITE)`, `lower(SITE)` the mean activation; `shift(SITE)`, `stay(SITE)` the
 ///   squared distance from the clean activation; `along(SITE, 0.6, 0.8)`, `against(...)` the reach
 ///   along a direction. A site may be followed by positions and channels: `conv2.hook_out[:, 5]` is
@@ -120,13 +124,15 @@ pub fn by_name_with(name: &str, more: &MoreTerms<'_>) -> Result<Box<dyn Objectiv
 }
 
 /// The names that terms of [`by_name`] may have.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 14] = [
     "cross-entropy",
     "margin",
     "dlr",
     "kl",
     "squared-error",
     "logit-difference",
+    "answer-difference",
+    "answer-probability",
     "raise",
     "lower",
     "shift",
