@@ -32,6 +32,32 @@ pub enum CircuitError {
         /// The threshold.
         tau: f32,
     },
+    /// An objective is not finite.
+    #[error(
+        "the objective of example {example} is {clean} in the clean and {corrupt} in the corrupt run: are all \
+         inputs and activations finite?"
+    )]
+    Change {
+        /// Index of the example in its batch.
+        example: usize,
+        /// Its clean objective.
+        clean: f32,
+        /// Its corrupt objective.
+        corrupt: f32,
+    },
+    /// A way between tokens.
+    #[error(
+        "there is no path from one token to another: name a site, such as that of the embedding"
+    )]
+    Tokens,
+    /// More parts than there are.
+    #[error("{count} parts cannot be patched: there are {parts}")]
+    Parts {
+        /// How many were asked for.
+        count: usize,
+        /// How many there are.
+        parts: usize,
+    },
     /// The model does not have what is asked of it.
     #[error(transparent)]
     Model(#[from] ModelError),

@@ -1,7 +1,7 @@
 //! A chain of layers, as circuits see it.
 
 use burn::tensor::Tensor;
-use mr_models::{Cache, Input, Link, Model, Site};
+use mr_models::{Cache, Edge, Input, Link, Model, Site, Wiring};
 
 use crate::error::CircuitError;
 
@@ -20,6 +20,23 @@ pub(crate) struct Layer {
     pub(crate) sites: [Site; 2],
     /// What it carries.
     pub(crate) link: Link,
+}
+
+impl Layer {
+    /// The edges of this layer, with what is summed of `[channel, writer]` for each.
+    pub(crate) fn edges(wiring: &Wiring, at: usize, along: &[f32]) -> Vec<(Edge, f32)> {
+        let [writers, readers] = wiring.layers()[at].clone();
+        let mut edges = Vec::with_capacity(writers.len() * readers.len());
+        for reader in readers {
+            let channels = wiring.readers[reader].channels.clone();
+            for writer in writers.clone() {
+                let column = writer - writers.start;
+                let parts = channels.clone().map(|c| along[c * writers.len() + column]);
+                edges.push((Edge { writer, reader }, parts.sum()));
+            }
+        }
+        edges
+    }
 }
 
 impl Layered {

@@ -51,6 +51,7 @@ mod ablation;
 mod acdc;
 mod attribution;
 mod cut;
+mod damage;
 mod error;
 mod layered;
 mod pair;
@@ -60,6 +61,9 @@ pub use ablation::Ablation;
 pub use acdc::acdc;
 pub use attribution::{EdgeScores, Path, edge_attribution};
 pub use cut::Cut;
+pub use damage::{
+    Damage, EdgeDamage, Front, Integration, Orders, Part, Restored, damage, edge_damage, restore,
+};
 pub use error::CircuitError;
 pub use pair::Pair;
 pub use patching::{Direction, Patched, patch_sites};

@@ -1,13 +1,11 @@
 //! Edge attribution in a chain of layers.
 
 use burn::tensor::Tensor;
-use mr_models::{
-    Edge, Input, Labels, Model, Objective, Tap, floats, run_with_cache, value_and_grad_at,
-};
+use mr_models::{Input, Labels, Model, Objective, Tap, floats, run_with_cache, value_and_grad_at};
 
 use super::{EdgeScores, Path};
 use crate::error::CircuitError;
-use crate::layered::Layered;
+use crate::layered::{Layer, Layered};
 use crate::pair::Pair;
 
 /// The attribution of every edge. All edges of a layer are one product: gradients at what is read, times
@@ -57,23 +55,11 @@ pub(super) fn edge_attribution(
     let share = 1.0 / (steps * pair.clean().batch().max(1)) as f32;
     let wiring = model.spec().wiring.clone();
     let mut scores = Vec::new();
-    let all = layers
-        .iter()
-        .zip(changes)
-        .zip(gradients)
-        .zip(wiring.layers());
-    for (((layer, change), gradient), [writers, readers]) in all {
+    let all = layers.iter().zip(changes).zip(gradients).enumerate();
+    for (at, ((layer, change), gradient)) in all {
         let gradient = gradient.expect("there is a step at least");
         let along = layer.link.along(change, layer.sites[1].as_map(gradient));
-        let along = floats(along * share);
-        for reader in readers {
-            let channels = wiring.readers[reader].channels.clone();
-            for writer in writers.clone() {
-                let at = writer - writers.start;
-                let parts = channels.clone().map(|c| along[c * writers.len() + at]);
-                scores.push((Edge { writer, reader }, parts.sum()));
-            }
-        }
+        scores.extend(Layer::edges(&wiring, at, &floats(along * share)));
     }
     Ok(EdgeScores { wiring, scores })
 }
@@ -91,7 +77,7 @@ fn between(pair: &Pair, back: f32) -> Input {
 mod tests {
     use burn::tensor::Device;
     use mr_models::objective::LogitDifference;
-    use mr_models::{Network, values_at};
+    use mr_models::{Edge, Network, values_at};
 
     use super::*;
     use crate::layered::tests::{convnet, copy, input, pair};

@@ -1,0 +1,125 @@
+//! The change of an objective, split over edges.
+
+use burn::tensor::Tensor;
+use mr_models::{Joined, Labels, Model, Objective, Place, Wiring, floats, run_with_cache};
+
+use super::front::Front;
+use super::integrate::{Integration, integrate};
+use super::split::{completeness_error, damage};
+use crate::attribution::EdgeScores;
+use crate::error::CircuitError;
+use crate::layered::{Layer, Layered};
+use crate::pair::Pair;
+
+/// What each edge into the nodes of one layer contributes to the change of an objective, in the mean over
+/// the batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EdgeDamage {
+    /// The site that the edges lead to.
+    pub site: String,
+    /// Their shares.
+    pub scores: EdgeScores,
+    /// Mean change of the objective.
+    pub change: f64,
+}
+
+impl EdgeDamage {
+    /// How much of the mean change the shares miss or add, as a part of it.
+    pub fn completeness_error(&self) -> f64 {
+        let scores = self.scores.scores.iter();
+        let sum: f64 = scores.map(|&(_, score)| f64::from(score)).sum();
+        completeness_error(std::iter::once((sum - self.change, self.change)))
+    }
+}
+
+/// Splits the change of an objective over edges: in a chain of layers over those into each layer in turn, of
+/// a residual stream over those to the logits. The path is the straight one at what the layer reads, and what
+/// is read is the sum of what its edges carry: the shares of one layer's edges add up to the change.
+///
+/// `progress` is told how many examples of how many are done.
+///
+/// # Errors
+/// [`CircuitError::Unwired`] if the network has no edges, and those of [`damage`].
+pub fn edge_damage(
+    model: &dyn Model,
+    pair: &Pair,
+    labels: &Labels,
+    objective: &dyn Objective,
+    integration: &Integration,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<EdgeDamage>, CircuitError> {
+    let wiring = &model.spec().wiring;
+    if wiring.joined == Joined::Stream {
+        let of = to_logits(model, pair, labels, objective, integration, progress)?;
+        return Ok(vec![of]);
+    }
+    let layered = Layered::of(model)?;
+    let (_, before) = run_with_cache(model, pair.clean(), &layered.written())?;
+    let (_, after) = run_with_cache(model, pair.corrupt(), &layered.written())?;
+    let sent = |input, cache| layered.sent(input, cache);
+    let (before, after) = (sent(pair.clean(), &before)?, sent(pair.corrupt(), &after)?);
+    let batch = pair.clean().batch().max(1);
+    let count = layered.layers.len();
+    let mut found = Vec::with_capacity(count);
+    for (at, layer) in layered.layers.iter().enumerate() {
+        let [_, read] = &layer.sites;
+        let place = Place::site(read.name.clone());
+        let mut told = |done, of| progress(at * of + done, count * of);
+        let way = integrate(
+            model,
+            pair,
+            labels,
+            objective,
+            &place,
+            integration,
+            &mut told,
+        )?;
+        let moved: Tensor<4> = after[at].clone() - before[at].clone();
+        let along = layer.link.along(moved, read.as_map(way.gradient));
+        let along = floats(along / batch as f32);
+        let [clean, corrupt] = way.values;
+        let change = corrupt.iter().zip(&clean).map(|(b, a)| f64::from(b - a));
+        found.push(EdgeDamage {
+            site: read.name.clone(),
+            scores: EdgeScores {
+                wiring: wiring.clone(),
+                scores: Layer::edges(wiring, at, &along),
+            },
+            change: change.sum::<f64>() / batch as f64,
+        });
+    }
+    Ok(found)
+}
+
+fn to_logits(
+    model: &dyn Model,
+    pair: &Pair,
+    labels: &Labels,
+    objective: &dyn Objective,
+    integration: &Integration,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<EdgeDamage, CircuitError> {
+    let wiring: &Wiring = &model.spec().wiring;
+    let front = Front::writers(model.spec())?;
+    let split = damage(
+        model,
+        pair,
+        labels,
+        objective,
+        &front,
+        integration,
+        progress,
+    )?;
+    let reader = wiring.readers.len() - 1;
+    let mean = split.mean().into_iter().enumerate();
+    let scores = mean.map(|(writer, share)| (mr_models::Edge { writer, reader }, share as f32));
+    Ok(EdgeDamage {
+        site: wiring.readers[reader].site.clone(),
+        scores: EdgeScores {
+            wiring: wiring.clone(),
+            scores: scores.collect(),
+        },
+        change: split.change.iter().copied().map(f64::from).sum::<f64>()
+            / split.change.len().max(1) as f64,
+    })
+}

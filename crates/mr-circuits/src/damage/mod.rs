@@ -1,0 +1,17 @@
+//! What an attack does inside a network: the change of an objective, split over parts, and what patching
+//! parts back to clean restores.
+
+mod edges;
+mod front;
+mod integrate;
+mod restore;
+mod split;
+
+pub use edges::{EdgeDamage, edge_damage};
+pub use front::{Front, Part};
+pub use integrate::Integration;
+pub use restore::{Orders, Restored, restore};
+pub use split::{Damage, damage};
+
+#[cfg(test)]
+mod tests;

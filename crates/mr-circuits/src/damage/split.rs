@@ -1,0 +1,147 @@
+//! The change of an objective, split over nodes.
+
+use burn::tensor::Tensor;
+use mr_models::{Labels, Model, Objective, Place, floats, run_with_cache};
+
+use super::front::Front;
+use super::integrate::{Integrated, Integration, integrate, pixels};
+use crate::error::CircuitError;
+use crate::pair::Pair;
+
+/// What each part of a front contributes to the change of an objective between the clean and the
+/// adversarial run of a pair.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Damage {
+    /// The parts.
+    pub front: Front,
+    /// By example, the share of each part.
+    pub shares: Vec<Vec<f32>>,
+    /// By example, how much the objective changes.
+    pub change: Vec<f32>,
+    /// By example, the steps that the path was divided into.
+    pub steps: Vec<usize>,
+}
+
+impl Damage {
+    /// How much of the change the shares miss or add, as a part of it: `sum |sum of shares - change| /
+    /// sum |change|` over examples. 0 where nothing changes.
+    pub fn completeness_error(&self) -> f64 {
+        let missed = self
+            .shares
+            .iter()
+            .zip(&self.change)
+            .map(|(shares, change)| {
+                let sum: f64 = shares.iter().copied().map(f64::from).sum();
+                (sum - f64::from(*change), f64::from(*change))
+            });
+        completeness_error(missed)
+    }
+
+    /// The mean share of each part over examples.
+    pub fn mean(&self) -> Vec<f64> {
+        let mut mean = vec![0.0; self.front.parts.len()];
+        for shares in &self.shares {
+            for (mean, &share) in mean.iter_mut().zip(shares) {
+                *mean += f64::from(share) / self.shares.len() as f64;
+            }
+        }
+        mean
+    }
+
+    /// The parts by their mean share, the one that adds most to the objective first; of equal ones the
+    /// earlier.
+    pub fn ranked(&self) -> Vec<usize> {
+        let mean = self.mean();
+        let mut parts: Vec<usize> = (0..mean.len()).collect();
+        parts.sort_by(|&a, &b| mean[b].total_cmp(&mean[a]));
+        parts
+    }
+}
+
+/// Of pairs of what is missed and what the change is.
+pub(super) fn completeness_error(missed: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let (error, change) = missed.fold((0.0, 0.0), |(error, all), (missed, change)| {
+        (error + missed.abs(), all + change.abs())
+    });
+    if error == 0.0 { 0.0 } else { error / change }
+}
+
+/// Splits the change of an objective, from the clean to the corrupt run of each example, over the parts of
+/// a front: the change of a part's activation times the gradient there, integrated along the straight path
+/// between the two activations (Sundararajan et al. 2017, eq. 1, at an internal place). Shares are signed,
+/// and add up to the change where the front is complete.
+///
+/// `progress` is told how many examples of how many are done.
+///
+/// # Errors
+/// [`CircuitError::Steps`] for a path of no steps, [`CircuitError::Change`] where an objective is not
+/// finite, [`CircuitError::Model`] if inputs or objective do not fit.
+pub fn damage(
+    model: &dyn Model,
+    pair: &Pair,
+    labels: &Labels,
+    objective: &dyn Objective,
+    front: &Front,
+    integration: &Integration,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Damage, CircuitError> {
+    let Integrated {
+        change,
+        gradient,
+        values: [clean, corrupt],
+        steps,
+    } = integrate(
+        model,
+        pair,
+        labels,
+        objective,
+        &front.place,
+        integration,
+        progress,
+    )?;
+    let place = match &front.place {
+        Place::Input => "input",
+        Place::Site(site) => site,
+    };
+    let sites = front.sites();
+    let (_, before) = run_with_cache(model, pair.clean(), &sites)?;
+    let (_, after) = run_with_cache(model, pair.corrupt(), &sites)?;
+    let whole = change * gradient.clone();
+    let is_at_place = front
+        .parts
+        .iter()
+        .all(|part| part.site == place && part.channels.len() == 1);
+    let shares: Tensor<2> = if is_at_place {
+        whole.sum_dim(1).squeeze_dim(1)
+    } else {
+        let shares = front
+            .parts
+            .iter()
+            .map(|part| -> Result<Tensor<2>, CircuitError> {
+                let share = if part.site == place {
+                    whole.clone().slice_dim(2, part.channels.clone())
+                } else {
+                    let (before, after) = match part.site.as_str() {
+                        "input" => (pixels(pair.clean()), pixels(pair.corrupt())),
+                        site => (before.get(site)?.clone(), after.get(site)?.clone()),
+                    };
+                    let moved = (after - before).slice_dim(2, part.channels.clone());
+                    moved * gradient.clone()
+                };
+                Ok(share.sum_dim(2).sum_dim(1).squeeze_dim(2))
+            });
+        Tensor::cat(shares.collect::<Result<_, _>>()?, 1)
+    };
+    let parts = front.parts.len();
+    let shares = floats(shares);
+    Ok(Damage {
+        front: front.clone(),
+        shares: shares.chunks(parts.max(1)).map(<[f32]>::to_vec).collect(),
+        change: corrupt
+            .iter()
+            .zip(clean)
+            .map(|(after, before)| after - before)
+            .collect(),
+        steps,
+    })
+}
