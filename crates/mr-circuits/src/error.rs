@@ -58,6 +58,33 @@ pub enum CircuitError {
         /// How many there are.
         parts: usize,
     },
+    /// An edge's score is no number.
+    #[error("the edge `{edge}` scores {score}: are all activations and gradients finite?")]
+    Score {
+        /// The edge's name.
+        edge: String,
+        /// Its score.
+        score: f32,
+    },
+    /// More edges than there are.
+    #[error("a circuit of {n} edges: the network has {edges}")]
+    Count {
+        /// Number of edges that were asked for.
+        n: usize,
+        /// Number of edges that there are.
+        edges: usize,
+    },
+    /// A circuit of one network was brought to another.
+    #[error("not a circuit of this {network}: {reason}")]
+    Foreign {
+        /// The network's name.
+        network: String,
+        /// The first difference.
+        reason: String,
+    },
+    /// A circuit without an edge.
+    #[error("the circuit is empty: it must have at least one edge")]
+    Empty,
     /// The model does not have what is asked of it.
     #[error(transparent)]
     Model(#[from] ModelError),

@@ -50,6 +50,7 @@
 mod ablation;
 mod acdc;
 mod attribution;
+mod circuit;
 mod cut;
 mod damage;
 mod error;
@@ -60,6 +61,7 @@ mod patching;
 pub use ablation::Ablation;
 pub use acdc::acdc;
 pub use attribution::{EdgeScores, Path, edge_attribution};
+pub use circuit::{Circuit, Difference, Null, Ranking, difference, drawing, random_overlap};
 pub use cut::Cut;
 pub use damage::{
     Damage, EdgeDamage, Front, Integration, Orders, Part, Restored, damage, edge_damage, restore,

@@ -72,6 +72,12 @@ impl Port {
         }
     }
 
+    /// Where it stands in the network: a writer reaches the readers of higher order, and what has one
+    /// order is side by side.
+    pub fn order(&self) -> usize {
+        self.order
+    }
+
     pub(crate) fn reading(self, slot: Slot) -> Self {
         Self {
             slot: Some(slot),
