@@ -65,6 +65,7 @@ pub use circuit::{Circuit, Difference, Null, Ranking, difference, drawing, rando
 pub use cut::Cut;
 pub use damage::{
     Damage, EdgeDamage, Front, Integration, Orders, Part, Restored, damage, edge_damage, restore,
+    restore_edges,
 };
 pub use error::CircuitError;
 pub use pair::Pair;

@@ -34,6 +34,7 @@
 
 mod accuracy;
 mod alignment;
+mod cka;
 mod curve;
 mod error;
 pub mod finding;
@@ -48,6 +49,7 @@ mod vulnerability;
 
 pub use accuracy::{RobustAccuracy, accuracy, worst_case};
 pub use alignment::{Alignment, AlignmentSummary, alignments, alignments_of};
+pub use cka::linear_cka;
 pub use curve::{CurvePoint, SecurityCurve};
 pub use error::MetricError;
 pub use interval::{Interval, Short};

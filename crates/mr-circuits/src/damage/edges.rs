@@ -1,12 +1,15 @@
 //! The change of an objective, split over edges.
 
 use burn::tensor::Tensor;
-use mr_models::{Joined, Labels, Model, Objective, Place, Wiring, floats, run_with_cache};
+use mr_models::{Edge, Joined, Labels, Model, Objective, Place, Wiring, floats, run_with_cache};
 
 use super::front::Front;
 use super::integrate::{Integration, integrate};
+use super::restore::{Orders, Restored, right};
 use super::split::{completeness_error, damage};
+use crate::ablation::Ablation;
 use crate::attribution::EdgeScores;
+use crate::cut::Cut;
 use crate::error::CircuitError;
 use crate::layered::{Layer, Layered};
 use crate::pair::Pair;
@@ -112,7 +115,7 @@ fn to_logits(
     )?;
     let reader = wiring.readers.len() - 1;
     let mean = split.mean().into_iter().enumerate();
-    let scores = mean.map(|(writer, share)| (mr_models::Edge { writer, reader }, share as f32));
+    let scores = mean.map(|(writer, share)| (Edge { writer, reader }, share as f32));
     Ok(EdgeDamage {
         site: wiring.readers[reader].site.clone(),
         scores: EdgeScores {
@@ -122,4 +125,30 @@ fn to_logits(
         change: split.change.iter().copied().map(f64::from).sum::<f64>()
             / split.change.len().max(1) as f64,
     })
+}
+
+/// Gives the first `counts` edges of a ranking what they carry in the clean run, in the adversarial one, and
+/// reads how many examples get their true class again; and the same with edges in random orders, one for
+/// each seed. `ranking` are indices into `edges`.
+///
+/// # Errors
+/// [`CircuitError::Unwired`] if the network has no edges, [`CircuitError::Parts`] for more edges than there
+/// are.
+///
+/// # Panics
+/// If the ranking names edges that there are not, or there is not one true class for each example.
+pub fn restore_edges(
+    model: &dyn Model,
+    pair: &Pair,
+    truth: &[usize],
+    edges: &[Edge],
+    orders: Orders<'_>,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Restored, CircuitError> {
+    let cut = Cut::new(model, &[], &Ablation::Resample(pair.clean().clone()))?;
+    let restored = |chosen: &[usize]| {
+        let chosen: Vec<Edge> = chosen.iter().map(|&at| edges[at]).collect();
+        right(&cut.with(&chosen).logits(pair.corrupt()), truth)
+    };
+    orders.through(truth.len(), &restored, progress)
 }

@@ -7,7 +7,7 @@ mod integrate;
 mod restore;
 mod split;
 
-pub use edges::{EdgeDamage, edge_damage};
+pub use edges::{EdgeDamage, edge_damage, restore_edges};
 pub use front::{Front, Part};
 pub use integrate::Integration;
 pub use restore::{Orders, Restored, restore};

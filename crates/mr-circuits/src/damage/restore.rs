@@ -23,15 +23,50 @@ pub struct Orders<'a> {
     pub seeds: &'a [u64],
 }
 
-/// Accuracy of the adversarial run with some parts as they are in the clean one.
-#[derive(Debug, Clone, PartialEq)]
+/// How many adversarial examples get their true class with some parts as they are in the clean run.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
     /// How many parts are patched.
     pub counts: Vec<usize>,
-    /// By count, the accuracy with the first parts of a ranking.
-    pub ranked: Vec<f64>,
+    /// By count, how many are right with the first parts of the ranking.
+    pub ranked: Vec<usize>,
     /// By seed, the same with the first parts of a random order.
-    pub random: Vec<Vec<f64>>,
+    pub random: Vec<Vec<usize>>,
+    /// How many examples there are.
+    pub examples: usize,
+}
+
+impl Restored {
+    /// Accuracy by count, with the first parts of the ranking.
+    pub fn accuracy(&self) -> Vec<f64> {
+        self.shares(&self.ranked)
+    }
+
+    /// By seed, accuracy by count with the first parts of a random order.
+    pub fn random_accuracy(&self) -> Vec<Vec<f64>> {
+        self.random.iter().map(|right| self.shares(right)).collect()
+    }
+
+    fn shares(&self, right: &[usize]) -> Vec<f64> {
+        let all = self.examples.max(1) as f64;
+        right.iter().map(|&right| right as f64 / all).collect()
+    }
+
+    /// The same of further examples, added.
+    ///
+    /// # Panics
+    /// If counts or seeds differ.
+    pub fn add(&mut self, more: &Self) {
+        assert_eq!(self.counts, more.counts, "the same counts");
+        assert_eq!(self.random.len(), more.random.len(), "the same seeds");
+        let curves = self.random.iter_mut().chain([&mut self.ranked]);
+        for (curve, more) in curves.zip(more.random.iter().chain([&more.ranked])) {
+            for (right, more) in curve.iter_mut().zip(more) {
+                *right += more;
+            }
+        }
+        self.examples += more.examples;
+    }
 }
 
 /// Patches the first `counts` parts of a ranking back to what they are in the clean run, and reads how many
@@ -56,41 +91,62 @@ pub fn restore(
     orders: Orders<'_>,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Restored, CircuitError> {
-    let Orders {
-        ranking,
-        counts,
-        seeds,
-    } = orders;
     let patching = Patching::new(model, pair, truth, front)?;
-    if let Some(&count) = counts.iter().find(|&&count| count > ranking.len()) {
-        return Err(CircuitError::Parts {
-            count,
-            parts: ranking.len(),
+    let right = |chosen: &[usize]| patching.right(chosen);
+    orders.through(truth.len(), &right, progress)
+}
+
+impl Orders<'_> {
+    /// Counts what is right with the first parts of each order.
+    pub(super) fn through(
+        &self,
+        examples: usize,
+        right: &dyn Fn(&[usize]) -> usize,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Restored, CircuitError> {
+        let Self {
+            ranking,
+            counts,
+            seeds,
+        } = *self;
+        if let Some(&count) = counts.iter().find(|&&count| count > ranking.len()) {
+            return Err(CircuitError::Parts {
+                count,
+                parts: ranking.len(),
+            });
+        }
+        let of = (1 + seeds.len()) * counts.len();
+        let mut done = 0;
+        let mut curve = |order: &[usize]| -> Vec<usize> {
+            let right = counts.iter().map(|&count| {
+                let right = right(&order[..count]);
+                done += 1;
+                progress(done, of);
+                right
+            });
+            right.collect()
+        };
+        let ranked = curve(ranking);
+        let random = seeds.iter().map(|&seed| {
+            let mut order = ranking.to_vec();
+            order.sort_unstable();
+            order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+            curve(&order)
         });
+        Ok(Restored {
+            counts: counts.to_vec(),
+            random: random.collect(),
+            ranked,
+            examples,
+        })
     }
-    let of = (1 + seeds.len()) * counts.len();
-    let mut done = 0;
-    let mut curve = |order: &[usize]| -> Vec<f64> {
-        let accuracies = counts.iter().map(|&count| {
-            let accuracy = patching.accuracy(&order[..count]);
-            done += 1;
-            progress(done, of);
-            accuracy
-        });
-        accuracies.collect()
-    };
-    let ranked = curve(ranking);
-    let random = seeds.iter().map(|&seed| {
-        let mut order = ranking.to_vec();
-        order.sort_unstable();
-        order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-        curve(&order)
-    });
-    Ok(Restored {
-        counts: counts.to_vec(),
-        random: random.collect(),
-        ranked,
-    })
+}
+
+/// How many rows of logits are largest at their true class.
+pub(super) fn right(logits: &Tensor<3>, truth: &[usize]) -> usize {
+    let found = predictions(logits);
+    let right = found.iter().zip(truth);
+    right.filter(|(found, truth)| found[0] == **truth).count()
 }
 
 /// The adversarial run up to the first part, and the clean activations of parts.
@@ -146,8 +202,8 @@ impl<'a> Patching<'a> {
         })
     }
 
-    /// The accuracy with these parts as they are in the clean run.
-    fn accuracy(&self, chosen: &[usize]) -> f64 {
+    /// How many are right with these parts as they are in the clean run.
+    fn right(&self, chosen: &[usize]) -> usize {
         let mut hook = Restoring {
             clean: &self.clean,
             masks: BTreeMap::new(),
@@ -169,12 +225,7 @@ impl<'a> Patching<'a> {
         }
         let stages = self.stage..self.model.stages();
         let logits = self.model.run_stages(stages, state, &mut hook).logits();
-        let found = predictions(&logits);
-        let right = found
-            .iter()
-            .zip(self.truth)
-            .filter(|(found, truth)| found[0] == **truth);
-        right.count() as f64 / self.truth.len().max(1) as f64
+        right(&logits, self.truth)
     }
 }
 

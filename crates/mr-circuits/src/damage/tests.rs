@@ -172,7 +172,7 @@ fn all_parts_restored_are_the_clean_run_and_none_the_adversarial() {
             let found = restore(&net, &pair, truth, &front, orders, &mut told).unwrap();
             assert_eq!(runs, 6);
             assert_eq!(found.random, [found.ranked.clone(), found.ranked.clone()]);
-            found.ranked
+            found.accuracy()
         };
         assert_eq!(restored(&clean)[1], 1.0, "{place}");
         assert_eq!(restored(&corrupt)[0], 1.0, "{place}");
@@ -195,8 +195,27 @@ fn the_most_damaged_part_restores_first() {
             .ranked
     };
     // (3, 2) is class 0 again, (0, 1) is not.
-    assert_eq!(curve(&[0, 1]), [0.0, 1.0, 1.0]);
-    assert_eq!(curve(&[1, 0]), [0.0, 0.0, 1.0]);
+    assert_eq!(curve(&[0, 1]), [0, 1, 1]);
+    assert_eq!(curve(&[1, 0]), [0, 0, 1]);
+}
+
+/// An edge carries its clean part; all edges of a layer together put it back.
+#[test]
+fn edges_are_restored() {
+    let pair = Pair::new(input([3.0, 1.0]), input([0.0, 2.0])).unwrap();
+    let net = copy();
+    let edges = &net.spec().wiring.edges()[..4];
+    let orders = Orders {
+        ranking: &[0, 3, 1, 2],
+        counts: &[0, 1, 4],
+        seeds: &[0],
+    };
+    let mut found = restore_edges(&net, &pair, &[0], edges, orders, &mut |_, _| {}).unwrap();
+    assert_eq!(found.ranked, [0, 1, 1]);
+    assert_eq!(found.random[0][2], 1);
+    found.add(&found.clone());
+    assert_eq!((found.ranked.clone(), found.examples), (vec![0, 2, 2], 2));
+    assert_eq!(found.random_accuracy()[0][0], 0.0);
 }
 
 /// All heads and MLPs put back, and the embedding, is the clean run.
@@ -215,7 +234,7 @@ fn writers_are_restored_all_at_once() {
         seeds: &[],
     };
     let found = restore(&net, &pair, &truth, &front, orders, &mut |_, _| {}).unwrap();
-    assert_eq!(found.ranked, [1.0]);
+    assert_eq!(found.accuracy(), [1.0]);
 }
 
 #[test]
