@@ -24,7 +24,7 @@ const VERSION: u64 = 1;
 #[derive(Debug, Clone)]
 pub(crate) struct Best {
     pub(crate) step: usize,
-    pub(crate) score: usize,
+    pub(crate) score: f64,
     pub(crate) weights: Weights,
 }
 
@@ -49,7 +49,7 @@ struct Said {
     version: u64,
     run: Value,
     step: usize,
-    best: Option<(usize, usize)>,
+    best: Option<(usize, f64)>,
     stale: usize,
     history: History,
     recent: Vec<f32>,
@@ -235,7 +235,7 @@ mod tests {
             },
             best: Some(Best {
                 step: 5,
-                score: 61,
+                score: 61.0,
                 weights: weights(),
             }),
             carried: Some(Tensor::from_floats([[0.1, -0.1]], &Device::flex())),
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(again.optimizer.counts, checkpoint().optimizer.counts);
         assert_eq!(floats(again.carried.unwrap()), [0.1, -0.1]);
         let best = again.best.unwrap();
-        assert_eq!((best.step, best.score), (5, 61));
+        assert_eq!((best.step, best.score), (5, 61.0));
         let bytes = std::fs::read(&path).unwrap();
         checkpoint().write(&run, &path).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), bytes);

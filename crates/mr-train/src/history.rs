@@ -39,16 +39,19 @@ pub struct MeanLoss {
 }
 
 /// How a network did on the examples that are held out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     /// Steps done when it was judged.
     pub step: usize,
-    /// Examples that it was judged by.
+    /// Examples that it was judged by; of sequences, the tokens that it could foretell.
     pub examples: usize,
     /// Of those, how many it got right.
     pub clean: usize,
     /// Of those, how many it got right and the attack did not break; `None` without an attack.
     pub robust: Option<usize>,
+    /// Of sequences, the mean surprise of a token, `-log2 p`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits_per_token: Option<f64>,
 }
 
 impl Judgement {
@@ -63,8 +66,11 @@ impl Judgement {
             .map(|robust| robust as f64 / self.examples as f64)
     }
 
-    /// What the best state is chosen by.
-    pub(crate) fn score(&self) -> usize {
-        self.robust.unwrap_or(self.clean)
+    /// What the best state is chosen by: of language models the fewest bits.
+    pub(crate) fn score(&self) -> f64 {
+        match self.bits_per_token {
+            Some(bits) => -bits,
+            None => self.robust.unwrap_or(self.clean) as f64,
+        }
     }
 }

@@ -29,6 +29,7 @@ mod checkpoint;
 mod config;
 mod dictionary;
 mod error;
+mod foretold;
 mod history;
 mod loss;
 mod optimizer;
@@ -48,6 +49,7 @@ pub use config::{
 };
 pub use dictionary::{Activations, DictionaryConfig, DictionaryStats, FittedDictionary, fit_tied};
 pub use error::TrainError;
+pub use foretold::{Foretold, generate};
 pub use history::{History, Judgement, MeanLoss, Sighting};
 pub use loss::{
     Adversarial, Fast, Free, InputGradient, IntervalBounds, LossConfig, Mart, Mix, Reconstruction,

@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use mr_models::data::{Dataset, SparseFeatures};
+use mr_models::data::{Dataset, Sequences, SparseFeatures};
 use mr_models::{Input, InputKind, Labels, ModelSpec};
 
 use crate::config::{Augmentation, TrainConfig};
 use crate::error::TrainError;
+use crate::foretold::takes;
 use crate::random::{derived, generator};
 
 /// What a network is trained on.
@@ -19,6 +20,8 @@ use crate::random::{derived, generator};
 pub enum TrainingData<'a> {
     /// Labelled examples, seen in a new order in each epoch.
     Examples(&'a Dataset),
+    /// Sequences of tokens, seen in a new order in each epoch: a language model learns what comes next.
+    Sequences(&'a Sequences),
     /// Sparse feature vectors without end and without labels, each seen once. They come from a stream
     /// that the training seed picks, so runs of several seeds see different ones.
     Sparse(SparseFeatures),
@@ -27,6 +30,12 @@ pub enum TrainingData<'a> {
 impl<'a> From<&'a Dataset> for TrainingData<'a> {
     fn from(data: &'a Dataset) -> Self {
         Self::Examples(data)
+    }
+}
+
+impl<'a> From<&'a Sequences> for TrainingData<'a> {
+    fn from(data: &'a Sequences) -> Self {
+        Self::Sequences(data)
     }
 }
 
@@ -40,20 +49,25 @@ impl TrainingData<'_> {
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Examples(data) => data.name(),
+            Self::Sequences(data) => data.name(),
             Self::Sparse(_) => "sparse-features",
         }
     }
 
-    /// Channel, height, width of an example.
+    /// Channel, height, width of an example; tokens of a sequence.
     pub(crate) fn shape(&self) -> [usize; 3] {
         match self {
             Self::Examples(data) => data.shape(),
+            Self::Sequences(data) => [data.positions(), 1, 1],
             Self::Sparse(features) => [features.features(), 1, 1],
         }
     }
 
     /// Checks that the model takes such examples.
     pub(crate) fn fits(&self, spec: &ModelSpec) -> Result<(), TrainError> {
+        if let Self::Sequences(data) = self {
+            return takes(spec, data);
+        }
         match spec.input {
             InputKind::Real { shape } if shape == self.shape() => Ok(()),
             InputKind::Real { shape } => Err(TrainError::Data(format!(
@@ -73,8 +87,17 @@ impl TrainingData<'_> {
 pub(crate) struct Batch {
     pub(crate) input: Input,
     pub(crate) labels: Labels,
+    /// Of sequences, 1 where the next token is to be learned, `[batch, position]`.
+    pub(crate) mask: Option<Tensor<2>>,
     /// The examples' own numbers, which random draws depend on.
     pub(crate) examples: Vec<u64>,
+}
+
+/// What is held out for validation.
+#[derive(Debug)]
+pub(crate) enum Held {
+    Examples(Dataset),
+    Sequences(Sequences),
 }
 
 /// Hands out the examples of each step; the same for the same step, whatever came before.
@@ -97,6 +120,7 @@ impl<'a> Source<'a> {
         let seed = config.seed;
         let (data, total) = match data {
             TrainingData::Examples(examples) => (data, examples.len()),
+            TrainingData::Sequences(sequences) => (data, sequences.len()),
             TrainingData::Sparse(features) => {
                 let stream = derived(seed, "stream", 0);
                 (TrainingData::Sparse(features.stream(stream)), 0)
@@ -109,12 +133,17 @@ impl<'a> Source<'a> {
             None => watched.map(|examples| ("loss.canary", examples)),
         };
         if let Some((what, wanted)) = wanted {
-            let TrainingData::Examples(examples) = &data else {
-                return Err(TrainError::setting(
-                    what,
-                    "set",
-                    "left out: a stream has no labels to judge by",
-                ));
+            let seed = derived(seed, "held out", 0);
+            let order = match &data {
+                TrainingData::Examples(examples) => examples.order(seed, 0),
+                TrainingData::Sequences(sequences) => sequences.order(seed, 0),
+                TrainingData::Sparse(_) => {
+                    return Err(TrainError::setting(
+                        what,
+                        "set",
+                        "left out: a stream has no labels to judge by",
+                    ));
+                }
             };
             if wanted >= total {
                 return Err(TrainError::setting(
@@ -123,14 +152,13 @@ impl<'a> Source<'a> {
                     format!("below {total}, the number of examples"),
                 ));
             }
-            let order = examples.order(derived(seed, "held out", 0), 0);
             for &example in &order[..wanted] {
                 held[example] = true;
             }
         }
         let count = held.iter().filter(|&&held| !held).count();
         let batch_size = match &data {
-            TrainingData::Examples(_) => config.batch_size.min(count),
+            TrainingData::Examples(_) | TrainingData::Sequences(_) => config.batch_size.min(count),
             TrainingData::Sparse(_) => config.batch_size,
         };
         let mut source = Self {
@@ -154,7 +182,9 @@ impl<'a> Source<'a> {
     /// Steps of an epoch; `None` for a stream.
     pub(crate) fn steps_per_epoch(&self) -> Option<usize> {
         match self.data {
-            TrainingData::Examples(_) => Some(self.count / self.batch_size),
+            TrainingData::Examples(_) | TrainingData::Sequences(_) => {
+                Some(self.count / self.batch_size)
+            }
             TrainingData::Sparse(_) => None,
         }
     }
@@ -165,15 +195,16 @@ impl<'a> Source<'a> {
     }
 
     /// The examples that are held out, as a data set of their own.
-    pub(crate) fn held_out(&self) -> Result<Option<Dataset>, TrainError> {
-        let TrainingData::Examples(data) = &self.data else {
-            return Ok(None);
-        };
-        let rows: Vec<usize> = (0..data.len()).filter(|&row| self.held[row]).collect();
+    pub(crate) fn held_out(&self) -> Result<Option<Held>, TrainError> {
+        let rows: Vec<usize> = (0..self.held.len()).filter(|&row| self.held[row]).collect();
         if rows.is_empty() {
             return Ok(None);
         }
-        Ok(Some(data.subset(&rows)?))
+        Ok(match &self.data {
+            TrainingData::Examples(data) => Some(Held::Examples(data.subset(&rows)?)),
+            TrainingData::Sequences(data) => Some(Held::Sequences(data.subset(&rows)?)),
+            TrainingData::Sparse(_) => None,
+        })
     }
 
     /// Puts the examples of a step's epoch in their order, if they are not.
@@ -182,20 +213,21 @@ impl<'a> Source<'a> {
         if self.order.0 == epoch {
             return;
         }
-        if let TrainingData::Examples(data) = &self.data {
-            let mut order = data.order(derived(self.seed, "order", 0), epoch as u64);
-            order.retain(|&row| !self.held[row]);
-            self.order = (epoch, order);
-        }
+        let seed = derived(self.seed, "order", 0);
+        let mut order = match &self.data {
+            TrainingData::Examples(data) => data.order(seed, epoch as u64),
+            TrainingData::Sequences(data) => data.order(seed, epoch as u64),
+            TrainingData::Sparse(_) => return,
+        };
+        order.retain(|&row| !self.held[row]);
+        self.order = (epoch, order);
     }
 
     /// Some of the examples of a step that was prepared; `part` lies below the batch size.
     pub(crate) fn draw(&self, step: usize, part: Range<usize>, device: &Device) -> Batch {
         match &self.data {
             TrainingData::Examples(data) => {
-                let in_epoch = step % (self.count / self.batch_size);
-                let first = in_epoch * self.batch_size;
-                let rows = &self.order.1[first + part.start..first + part.end];
+                let rows = self.rows(step, part);
                 let input = if self.augmentation.is_off() {
                     data.input(rows, device)
                 } else {
@@ -204,6 +236,19 @@ impl<'a> Source<'a> {
                 Batch {
                     input,
                     labels: data.labels_of(rows, device),
+                    mask: None,
+                    examples: rows.iter().map(|&row| data.number(row)).collect(),
+                }
+            }
+            TrainingData::Sequences(data) => {
+                let rows = self.rows(step, part);
+                Batch {
+                    input: data.input(rows, device),
+                    labels: Labels {
+                        truth: data.next(rows, device),
+                        ..Labels::of_classes(&[], device)
+                    },
+                    mask: Some(data.mask(rows, device)),
                     examples: rows.iter().map(|&row| data.number(row)).collect(),
                 }
             }
@@ -213,10 +258,18 @@ impl<'a> Source<'a> {
                 Batch {
                     input: features.input(first, count, device),
                     labels: Labels::of_classes(&vec![0; count], device),
+                    mask: None,
                     examples: (first..first + count as u64).collect(),
                 }
             }
         }
+    }
+
+    /// The rows of a step that was prepared.
+    fn rows(&self, step: usize, part: Range<usize>) -> &[usize] {
+        let in_epoch = step % (self.count / self.batch_size);
+        let first = in_epoch * self.batch_size;
+        &self.order.1[first + part.start..first + part.end]
     }
 
     fn augmented(&self, data: &Dataset, rows: &[usize], device: &Device) -> Input {
@@ -245,6 +298,17 @@ impl<'a> Source<'a> {
                 // A hundred images tell data sets apart; all would take longer than a small epoch.
                 for row in (0..data.len()).step_by(data.len().div_ceil(100)) {
                     sum.add_floats(&data.image(row));
+                }
+            }
+            TrainingData::Sequences(data) => {
+                for row in 0..data.len() {
+                    sum.add(&data.number(row).to_le_bytes());
+                    sum.add(&data.known_from(row).to_le_bytes());
+                }
+                for row in (0..data.len()).step_by(data.len().div_ceil(1000)) {
+                    for token in data.tokens(row) {
+                        sum.add(&token.to_le_bytes());
+                    }
                 }
             }
             TrainingData::Sparse(features) => sum.add_floats(&features.batch(0, 8)),
@@ -352,7 +416,9 @@ mod tests {
             ..config(100)
         };
         let mut source = Source::new((&data).into(), &config).unwrap();
-        let held = source.held_out().unwrap().unwrap();
+        let Held::Examples(held) = source.held_out().unwrap().unwrap() else {
+            panic!("images are held out");
+        };
         let held: Vec<u64> = (0..held.len()).map(|row| held.number(row)).collect();
         assert_eq!((held.len(), source.batch_size()), (3, 7));
         let mut all = numbers(&mut source, 5);

@@ -203,6 +203,7 @@ fn tiny(golden: &Value) -> (Network, Batch) {
     let batch = Batch {
         input: Input::Real(matrix(&golden["input"]).reshape([4, 1, 1, 4])),
         labels: Labels::of_classes(&labels, &Device::flex()),
+        mask: None,
         examples: vec![0, 1, 2, 3],
     };
     (network, batch)

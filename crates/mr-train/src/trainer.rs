@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 use mr_attacks::{Attack, EvaluationConfig, Goal, Norm, ThreatModel, evaluate};
-use mr_models::data::Dataset;
 use mr_models::{Model, Network, floats};
 use serde_json::{Value, json};
 
@@ -14,11 +13,12 @@ use crate::canary::Answer;
 use crate::checkpoint::{Best, CHECKPOINT, Checkpoint};
 use crate::config::{TrainConfig, Validation};
 use crate::error::TrainError;
+use crate::foretold::Foretold;
 use crate::history::{History, Judgement, MeanLoss};
 use crate::loss::Fast;
 use crate::optimizer::Optimizer;
 use crate::pools::Pools;
-use crate::source::{Checksum, Source, TrainingData};
+use crate::source::{Checksum, Held, Source, TrainingData};
 use crate::step::Step;
 
 /// About how many mean losses a history holds.
@@ -29,7 +29,7 @@ const RECORDS: usize = 200;
 pub struct Trainer<'a> {
     config: TrainConfig,
     source: Source<'a>,
-    held: Option<Dataset>,
+    held: Option<Held>,
     network: Network,
     optimizer: Optimizer,
     pools: Pools,
@@ -112,6 +112,10 @@ impl<'a> Trainer<'a> {
         if let Some(validation) = &config.validation
             && let Some(threat) = &validation.threat
         {
+            if let TrainingData::Sequences(_) = &data {
+                let valid = "left out: tokens are judged clean";
+                return Err(TrainError::setting("validation.threat", "set", valid));
+            }
             threat.fits(network.spec())?;
             validation.attack.attack().fits(network.spec(), threat)?;
         }
@@ -354,7 +358,7 @@ impl<'a> Trainer<'a> {
     /// At the end of an epoch, looks whether the network withstands one step and no more.
     fn watch(&mut self) -> Result<(), TrainError> {
         let ends = |per_epoch| self.step.is_multiple_of(per_epoch) || self.step == self.steps;
-        let (Some(fast), Some(held), true) = (
+        let (Some(fast), Some(Held::Examples(held)), true) = (
             self.config.loss.watched(),
             &self.held,
             self.source.steps_per_epoch().is_some_and(ends),
@@ -365,14 +369,14 @@ impl<'a> Trainer<'a> {
         let seen = canary.look(&self.network, held, fast, self.config.seed, self.step);
         self.read()?;
         let seen = seen?;
-        let better = |best: &Best| seen.many_steps > best.score;
+        let better = |best: &Best| seen.many_steps as f64 > best.score;
         if self.returns_from_overfitting()
             && !seen.overfitted
             && self.best.as_ref().is_none_or(better)
         {
             self.best = Some(Best {
                 step: self.step,
-                score: seen.many_steps,
+                score: seen.many_steps as f64,
                 weights: self.network.weights().clone(),
             });
         }
@@ -434,11 +438,24 @@ impl<'a> Trainer<'a> {
 
 fn judgement(
     network: &Network,
-    held: &Dataset,
+    held: &Held,
     validation: &Validation,
     seed: u64,
     step: usize,
 ) -> Result<Judgement, TrainError> {
+    let held = match held {
+        Held::Examples(held) => held,
+        Held::Sequences(held) => {
+            let found = Foretold::of(network, held)?;
+            return Ok(Judgement {
+                step,
+                examples: found.tokens,
+                clean: found.right,
+                robust: None,
+                bits_per_token: Some(found.bits_per_token),
+            });
+        }
+    };
     let config = EvaluationConfig {
         seed,
         ..EvaluationConfig::default()
@@ -458,6 +475,7 @@ fn judgement(
             .threat
             .is_some()
             .then(|| count(found.robust_mask())),
+        bits_per_token: None,
     })
 }
 

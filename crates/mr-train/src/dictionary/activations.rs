@@ -57,8 +57,11 @@ impl Activations {
         seed: u64,
     ) -> Result<Self, TrainError> {
         let data = data.into();
-        let spec = model.spec();
-        data.fits(spec)?;
+        data.fits(model.spec())?;
+        let spec = match &data {
+            TrainingData::Sequences(sequences) => model.spec().of_length(sequences.positions())?,
+            TrainingData::Examples(_) | TrainingData::Sparse(_) => model.spec().clone(),
+        };
         let site = spec.site(site)?;
         if limit == 0 {
             return Err(TrainError::setting("samples", 0, "at least 1"));
@@ -66,6 +69,7 @@ impl Activations {
         let stream = derived(seed, "samples", 0);
         let (data, examples) = match data {
             TrainingData::Examples(examples) => (data, examples.len()),
+            TrainingData::Sequences(sequences) => (data, sequences.len()),
             TrainingData::Sparse(features) => (
                 TrainingData::Sparse(features.stream(stream)),
                 limit.div_ceil(site.positions),
@@ -86,6 +90,7 @@ impl Activations {
             }
             let input = match &data {
                 TrainingData::Examples(examples) => examples.input(&rows, &device),
+                TrainingData::Sequences(sequences) => sequences.input(&rows, &device),
                 TrainingData::Sparse(features) => {
                     features.input(rows[0] as u64, rows.len(), &device)
                 }

@@ -7,6 +7,7 @@ mod input_gradient;
 mod interval;
 mod mart;
 mod reconstruction;
+mod tokens;
 mod trades;
 mod turn;
 
@@ -34,7 +35,8 @@ use crate::source::TrainingData;
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum LossConfig {
-    /// Cross-entropy of the true class.
+    /// Cross-entropy of the true class; of sequences, of the next token, over the positions where it is to
+    /// be learned.
     #[default]
     CrossEntropy,
     /// Squared error of the network's output from its input: autoencoders, the toy model.
@@ -89,6 +91,16 @@ impl LossConfig {
         data: &TrainingData<'_>,
     ) -> Result<(), TrainError> {
         let spec = network.spec();
+        if let TrainingData::Sequences(data) = data {
+            // That there is a class for each token is part of the data's fit.
+            return match self {
+                Self::CrossEntropy => Ok(()),
+                _ => Err(TrainError::Data(format!(
+                    "`{}` holds sequences of tokens: only the loss `cross-entropy` learns from them",
+                    data.name()
+                ))),
+            };
+        }
         match self {
             Self::Reconstruction(loss) => return loss.fits(spec, data),
             Self::CrossEntropy | Self::InputGradient(_) => {}
@@ -142,7 +154,11 @@ impl LossConfig {
             Self::CrossEntropy => {
                 let input = turn.batch.input.clone();
                 let (logits, cache) = turn.run(&input, None)?;
-                let loss = cross_entropy(&logits, &turn.batch.labels.truth).mean();
+                let truth = &turn.batch.labels.truth;
+                let loss = match &turn.batch.mask {
+                    Some(mask) => tokens::next_token(&logits, truth, mask),
+                    None => cross_entropy(&logits, truth).mean(),
+                };
                 Ok((loss, cache))
             }
             Self::Reconstruction(reconstruction) => reconstruction.value(turn),

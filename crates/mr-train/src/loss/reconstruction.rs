@@ -193,6 +193,7 @@ mod tests {
         let batch = Batch {
             input: Input::Real(x.reshape([2, 2, 1, 1])),
             labels: Labels::of_classes(&[0, 0], &device),
+            mask: None,
             examples: vec![0, 1],
         };
         descent(&LossConfig::Reconstruction(reconstruction), &network, batch).0
