@@ -3,7 +3,8 @@
 //! What an experiment claims should follow from numbers that anybody can recompute, with what is
 //! known of their uncertainty. So this crate takes tensors, masks and losses, and gives
 //!
-//! - accuracies and [`SecurityCurve`]s with intervals, [`Vulnerability`], saliency [`alignments`];
+//! - accuracies and [`SecurityCurve`]s with intervals, [`Vulnerability`], saliency [`alignments`], and how
+//!   well distances agree with a [`Tree`];
 //! - the measures of [`superposition`], from weights and from activations;
 //! - statistics over seeds ([`stats`]): the seed of a run is the unit, never the example;
 //! - the [`ExperimentRecord`], a versioned JSON file that a run leaves behind, byte for byte the
@@ -45,6 +46,7 @@ mod record;
 pub mod stats;
 pub mod superposition;
 mod symmetric;
+mod tree;
 mod vulnerability;
 
 pub use accuracy::{RobustAccuracy, accuracy, worst_case};
@@ -57,4 +59,5 @@ pub use optimality::optimality;
 pub use record::{
     ExperimentRecord, Number, RECORD_SCHEMA, RecordKind, Series, Table, lookup, metric,
 };
+pub use tree::{Tree, TreeAgreement, depth_agreement, distance_agreement};
 pub use vulnerability::{Damage, Losses, Vulnerability, attack_directions, attack_size};
