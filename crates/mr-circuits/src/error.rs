@@ -1,5 +1,7 @@
 //! What can go wrong with a circuit.
 
+use std::path::PathBuf;
+
 use mr_models::ModelError;
 
 /// Why a question about a circuit could not be answered.
@@ -85,6 +87,26 @@ pub enum CircuitError {
     /// A circuit without an edge.
     #[error("the circuit is empty: it must have at least one edge")]
     Empty,
+    /// A probe is not one, or does not fit what it is to read.
+    #[error("{0}")]
+    Probe(String),
+    /// A causal model does not have what is asked of it.
+    #[error("{0}")]
+    Causal(String),
+    /// Directions span no subspace, or one of other channels.
+    #[error("{0}")]
+    Subspace(String),
+    /// A hypothesis cannot be scrubbed.
+    #[error("{0}")]
+    Scrubbing(String),
+    /// A file does not hold the probe that is asked for.
+    #[error("{path}: {reason}", path = path.display())]
+    ProbeFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The model does not have what is asked of it.
     #[error(transparent)]
     Model(#[from] ModelError),

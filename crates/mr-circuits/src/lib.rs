@@ -57,6 +57,7 @@ mod error;
 mod layered;
 mod pair;
 mod patching;
+mod probe;
 
 pub use ablation::Ablation;
 pub use acdc::acdc;
@@ -70,3 +71,7 @@ pub use damage::{
 pub use error::CircuitError;
 pub use pair::Pair;
 pub use patching::{Direction, Patched, patch_sites};
+pub use probe::{
+    Judged, Origin, Positions, Probe, ProbeKind, SavedProbe, Sensitivity, TreeMeasure, TreeProbe,
+    concept_sensitivity,
+};
