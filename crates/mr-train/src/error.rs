@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use mr_attacks::AttackError;
+use mr_circuits::CircuitError;
 use mr_models::ModelError;
 use mr_models::data::DataError;
 use mr_sae::SaeError;
@@ -69,6 +70,9 @@ pub enum TrainError {
     /// The data cannot be had.
     #[error(transparent)]
     DataSet(#[from] DataError),
+    /// A probe does not fit what it is to read.
+    #[error(transparent)]
+    Circuit(#[from] CircuitError),
     /// A dictionary cannot be made.
     #[error(transparent)]
     Dictionary(#[from] SaeError),

@@ -1,5 +1,5 @@
-//! How things are fitted: networks, standard, adversarially and regularised, and dictionaries of
-//! their activations.
+//! How things are fitted: networks, standard, adversarially and regularised, and dictionaries and probes
+//! of their activations.
 //!
 //! A [`TrainConfig`] says how, a [`Trainer`] does it. A killed run resumes to the bit-identical
 //! result of an unkilled one: every random number is keyed by what it is for (seed, step, example),
@@ -34,6 +34,7 @@ mod history;
 mod loss;
 mod optimizer;
 mod pools;
+mod probe;
 mod random;
 mod source;
 mod step;
@@ -54,6 +55,10 @@ pub use history::{History, Judgement, MeanLoss, Sighting};
 pub use loss::{
     Adversarial, Fast, Free, InputGradient, IntervalBounds, LossConfig, Mart, Mix, Reconstruction,
     ToyAttack, Trades,
+};
+pub use probe::{
+    FittedProbe, HeldOut, Labelled, ProbeConfig, Sentences, StructuralConfig, control_labels,
+    fit_probe, fit_structural, folds, held_out, read_sites, types_of_inputs,
 };
 pub use source::TrainingData;
 pub use trainer::{Ending, TrainProgress, Trained, Trainer};
