@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::picture::Picture;
-use super::{Transformation, blur, colour, digital, elastic, jpeg, noise, weather};
+use super::{Transformation, blur, colour, digital, elastic, jpeg, noise, spatter, weather};
 use crate::error::AttackError;
 use crate::randomness::Draw;
 
@@ -12,8 +12,7 @@ use crate::randomness::Draw;
 /// common corruptions and perturbations"), with the settings of CIFAR-10-C.
 ///
 /// Lengths are in pixels of a 32 x 32 image, and grow with larger ones. Values are not rounded to
-/// 8 bits as in the published files. Frost is left out, since it needs photographs of its own, and so is
-/// spatter, whose drops are shaped by the edge detector of an image library.
+/// 8 bits as in the published files. Frost is left out, since it needs photographs of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Corruption {
@@ -78,6 +77,8 @@ corruptions! {
     "zoom-blur" => ZoomBlur(blur::zoom),
     /// Blurred flakes on a whitened image.
     "snow" => Snow(weather::snow),
+    /// Drops of water or mud on the lens.
+    "spatter" => Spatter(spatter::spatter),
     /// A bright, uneven layer.
     "fog" => Fog(weather::fog),
     /// More light.

@@ -13,6 +13,7 @@ mod jpeg;
 mod noise;
 mod picture;
 mod spatial;
+mod spatter;
 mod weather;
 
 use serde::{Deserialize, Serialize};
