@@ -25,6 +25,12 @@ pub enum CircuitError {
         /// The network's name.
         network: String,
     },
+    /// The network has edges, but not those of a residual stream.
+    #[error("the network `{network}` is a chain of layers: this needs a residual stream")]
+    Unstreamed {
+        /// The network's name.
+        network: String,
+    },
     /// A path without a step.
     #[error("a path of 0 steps has no gradients; it must have 1 or more")]
     Steps,

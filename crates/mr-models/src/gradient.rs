@@ -207,6 +207,24 @@ pub fn value_and_grad_at(
     at_input: bool,
     taps: &[Tap],
 ) -> Result<ValueAndGrad, ModelError> {
+    let read: &[&str] = &[];
+    let found = value_and_grad_reading(model, input, labels, objective, at_input, taps, read)?;
+    Ok(found.0)
+}
+
+/// As [`value_and_grad_at`], with the activations at the sites `read` of the same pass, off the graph.
+///
+/// # Errors
+/// Those of [`value_and_grad`].
+pub fn value_and_grad_reading<S: AsRef<str>>(
+    model: &dyn Model,
+    input: &Input,
+    labels: &Labels,
+    objective: &dyn Objective,
+    at_input: bool,
+    taps: &[Tap],
+    read: &[S],
+) -> Result<(ValueAndGrad, Cache), ModelError> {
     let spec = model.spec();
     objective.fits(spec)?;
     for tap in taps {
@@ -214,10 +232,12 @@ pub fn value_and_grad_at(
     }
     if at_input
         && taps.is_empty()
+        && read.is_empty()
         && objective.sites().is_empty()
         && let Some(shortcut) = model.shortcut(input)
     {
-        return Ok(by_shortcut(shortcut, labels, objective));
+        let found = by_shortcut(shortcut, labels, objective);
+        return Ok((found, Cache::default()));
     }
     let (leaf, tracked) = match input {
         Input::Real(values) if at_input => {
@@ -235,6 +255,7 @@ pub fn value_and_grad_at(
         taps,
         leaves: BTreeMap::new(),
         cache: Cache::of(spec, &objective.sites())?,
+        read: Cache::of(spec, read)?,
     };
     let logits = model.run(&tracked, &mut hook);
     let values = objective.value(&logits, &hook.cache, labels);
@@ -247,12 +268,13 @@ pub fn value_and_grad_at(
         .into_iter()
         .map(|(name, leaf)| (name, gradient_of(&leaf, gradients.as_mut())))
         .collect();
-    Ok(ValueAndGrad {
+    let found = ValueAndGrad {
         values: plain_values,
         logits: off_graph(logits),
         input,
         sites,
-    })
+    };
+    Ok((found, hook.read))
 }
 
 /// Of logits alone, by the model's own way back.
@@ -289,11 +311,14 @@ struct Tapping<'a> {
     taps: &'a [Tap],
     leaves: BTreeMap<String, Tensor<3>>,
     cache: Cache,
+    /// What is read besides.
+    read: Cache,
 }
 
 impl Hook for Tapping<'_> {
     fn wants(&self, site: &Site) -> bool {
-        self.taps.iter().any(|tap| tap.site == site.name) || self.cache.is_wanted(site)
+        let is_tapped = self.taps.iter().any(|tap| tap.site == site.name);
+        is_tapped || self.cache.is_wanted(site) || self.read.is_wanted(site)
     }
 
     fn only_reads(&self, site: &Site) -> bool {
@@ -314,6 +339,9 @@ impl Hook for Tapping<'_> {
             } else {
                 activation.autodiff() + leaf
             };
+        }
+        if self.read.is_wanted(site) {
+            self.read.record(site, &off_graph(activation.clone()));
         }
         if self.cache.is_wanted(site) {
             self.cache.record(site, &activation);

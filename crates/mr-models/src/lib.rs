@@ -30,6 +30,7 @@ pub mod data;
 mod defence;
 mod edit;
 mod error;
+mod factor;
 mod file;
 mod gradient;
 mod hook;
@@ -61,8 +62,11 @@ pub use defence::{
 };
 pub use edit::{Edit, Region, Rewrite};
 pub use error::{ModelError, hint};
+pub use factor::{Factor, Normed};
 pub use file::{Saved, Tensors, load, read_tensors, save, write_tensors};
-pub use gradient::{Place, Tap, ValueAndGrad, value_and_grad, value_and_grad_at, values_at};
+pub use gradient::{
+    Place, Tap, ValueAndGrad, value_and_grad, value_and_grad_at, value_and_grad_reading, values_at,
+};
 pub use hook::{Cache, Hook, Idle, run_with_cache};
 pub use host::{floats, integers, write_atomic};
 pub use input::{Input, Labels, class_tensor};

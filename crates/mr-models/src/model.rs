@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
 
+use crate::factor::Factor;
 use crate::hook::{Hook, Idle};
 use crate::input::Input;
 use crate::link::Link;
@@ -81,6 +82,13 @@ pub trait Model: Send + Sync {
         Vec::new()
     }
 
+    /// Of a site that single heads read or write, the narrower one that they do it through, where the
+    /// model knows it.
+    fn factor(&self, site: &str) -> Option<Factor> {
+        let _ = site;
+        None
+    }
+
     /// Runs a batch with no hook.
     fn logits(&self, input: &Input) -> Tensor<3> {
         self.run(input, &mut Idle)
@@ -129,6 +137,10 @@ macro_rules! forwarded {
 
             fn links(&self) -> Vec<Link> {
                 (**self).links()
+            }
+
+            fn factor(&self, site: &str) -> Option<Factor> {
+                (**self).factor(site)
             }
         }
     )* };

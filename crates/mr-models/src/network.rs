@@ -10,6 +10,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::arch::{Architecture, Pass, Trace};
 use crate::error::ModelError;
+use crate::factor::Factor;
 use crate::hook::Hook;
 use crate::input::Input;
 use crate::layer::Layer;
@@ -222,6 +223,13 @@ impl Model for Network {
     fn windowed(&self, input: &Input) -> Option<Box<dyn Windowed + '_>> {
         let definition = self.architecture.definition();
         definition.windowed(&self.spec, &self.weights, input)
+    }
+
+    fn factor(&self, site: &str) -> Option<Factor> {
+        match &self.architecture {
+            Architecture::Transformer(net) => net.factor(&self.weights, site),
+            _ => None,
+        }
     }
 
     fn links(&self) -> Vec<Link> {

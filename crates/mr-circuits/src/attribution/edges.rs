@@ -1,14 +1,9 @@
 //! Edge attribution patching.
 
 mod layers;
+mod stream;
 
-use std::collections::BTreeMap;
-
-use burn::tensor::Tensor;
-use mr_models::{
-    Edge, Joined, Labels, Model, Objective, Port, Tap, Wiring, floats, run_with_cache,
-    value_and_grad_at,
-};
+use mr_models::{Edge, Joined, Labels, Model, Objective, Wiring};
 
 use crate::error::CircuitError;
 use crate::pair::Pair;
@@ -22,6 +17,11 @@ pub enum Path {
     /// The mean over this many steps from the corrupt to the clean embedding, the clean one included:
     /// EAP-IG (Hanna, Pezzelle & Belinkov 2024, eq. 4).
     Inputs(usize),
+    /// The mean over the nodes, and for each over this many steps from what it writes in the corrupt run to
+    /// what it writes in the clean one, the clean one included, with everything before it clean: EAP-IG on
+    /// activations, as Hanna et al.'s code has it, in which the heads of a block are one node. Only along a
+    /// residual stream.
+    Activations(usize),
 }
 
 /// How much each edge would move an objective if it carried what it carries in the corrupt run.
@@ -65,7 +65,8 @@ impl EdgeScores {
 ///
 /// # Errors
 /// [`CircuitError::Unwired`] if the network has no edges, [`CircuitError::Steps`] for a path of
-/// no steps, [`CircuitError::Model`] if the objective does not fit.
+/// no steps, [`CircuitError::Score`] if activations or gradients are not finite, [`CircuitError::Model`] if
+/// the inputs or the objective do not fit.
 pub fn edge_attribution(
     model: &dyn Model,
     pair: &Pair,
@@ -73,78 +74,31 @@ pub fn edge_attribution(
     objective: &dyn Objective,
     path: Path,
 ) -> Result<EdgeScores, CircuitError> {
-    let wiring = model.spec().wiring.clone();
-    let Some(input) = wiring.writers.first() else {
+    let spec = model.spec();
+    if spec.wiring.writers.is_empty() {
         return Err(CircuitError::Unwired {
-            network: model.spec().name.clone(),
+            network: spec.name.clone(),
         });
-    };
-    if wiring.joined == Joined::Layers {
-        return layers::edge_attribution(model, pair, labels, objective, path);
     }
-    let sites: Vec<&str> = wiring.writers.iter().map(|p| p.site.as_str()).collect();
-    let (_, clean) = run_with_cache(model, pair.clean(), &sites)?;
-    let (_, corrupt) = run_with_cache(model, pair.corrupt(), &sites)?;
-    let mut changes = BTreeMap::new();
-    for site in sites {
-        let change = corrupt.get(site)?.clone() - clean.get(site)?.clone();
-        changes.insert(site.to_string(), change);
+    if let Path::Inputs(0) | Path::Activations(0) = path {
+        return Err(CircuitError::Steps);
     }
-    let steps = match path {
-        Path::Clean => 1,
-        Path::Inputs(0) => return Err(CircuitError::Steps),
-        Path::Inputs(steps) => steps,
-    };
-    let mut gradients = BTreeMap::<String, Tensor<3>>::new();
-    for step in 1..=steps {
-        let back = 1.0 - step as f32 / steps as f32;
-        let added = (back > 0.0).then(|| changes[&input.site].clone() * back);
-        let start = Tap {
-            site: input.site.clone(),
-            added,
-        };
-        let mut taps = vec![start];
-        for reader in &wiring.readers {
-            if taps.iter().all(|tap| tap.site != reader.site) {
-                taps.push(Tap {
-                    site: reader.site.clone(),
-                    added: None,
-                });
-            }
-        }
-        let found = value_and_grad_at(model, pair.clean(), labels, objective, false, &taps)?;
-        for reader in &wiring.readers {
-            if step == 1 {
-                gradients.insert(reader.site.clone(), found.site(&reader.site).clone());
-            }
-        }
-        if step > 1 {
-            for (site, sum) in &mut gradients {
-                *sum = sum.clone() + found.site(site).clone();
-            }
-        }
+    spec.accepts(pair.clean())?;
+    spec.accepts(pair.corrupt())?;
+    let found = match spec.wiring.joined {
+        Joined::Stream => stream::edge_attribution(model, pair, labels, objective, path),
+        Joined::Layers => layers::edge_attribution(model, pair, labels, objective, path),
+    }?;
+    match found.scores.iter().find(|(_, score)| !score.is_finite()) {
+        Some(&(edge, score)) => Err(CircuitError::Score {
+            edge: found.wiring.name(edge),
+            score,
+        }),
+        None => Ok(found),
     }
-    let share = 1.0 / (steps * pair.clean().batch().max(1)) as f32;
-    let rows = |ports: &[Port], at: &BTreeMap<String, Tensor<3>>| {
-        let row = |port: &Port| at[&port.site].clone().slice_dim(2, port.channels.clone());
-        Tensor::cat(
-            ports
-                .iter()
-                .map(|port| row(port).flatten::<1>(0, 2).unsqueeze::<2>())
-                .collect(),
-            0,
-        )
-    };
-    let written = rows(&wiring.writers, &changes);
-    let read = rows(&wiring.readers, &gradients);
-    let width = wiring.writers.len();
-    let all = floats(read.matmul(written.transpose()) * share);
-    let scores = wiring.edges().into_iter();
-    let scores = scores
-        .map(|edge| (edge, all[edge.reader * width + edge.writer]))
-        .collect();
-    Ok(EdgeScores { wiring, scores })
 }
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! What a difference between two runs is put down to, by gradients.
 
 mod edges;
+mod group;
 
 pub use edges::{EdgeScores, Path, edge_attribution};
 

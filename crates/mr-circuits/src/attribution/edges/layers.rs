@@ -19,8 +19,12 @@ pub(super) fn edge_attribution(
 ) -> Result<EdgeScores, CircuitError> {
     let steps = match path {
         Path::Clean => 1,
-        Path::Inputs(0) => return Err(CircuitError::Steps),
         Path::Inputs(steps) => steps,
+        Path::Activations(_) => {
+            return Err(CircuitError::Unstreamed {
+                network: model.spec().name.clone(),
+            });
+        }
     };
     let layered = Layered::of(model)?;
     let sent = |input: &Input| -> Result<Vec<Tensor<4>>, CircuitError> {

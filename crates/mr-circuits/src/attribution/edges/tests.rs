@@ -1,6 +1,8 @@
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use mr_models::objective::LogitDifference;
-use mr_models::{Architecture, Input, Network, NormKind, ResNet, values_at};
+use mr_models::{
+    Architecture, Input, Network, NormKind, ResNet, Tap, floats, run_with_cache, values_at,
+};
 
 use super::*;
 use crate::attribution::tests::{net, pair};

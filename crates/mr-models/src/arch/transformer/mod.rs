@@ -3,6 +3,7 @@
 mod attention;
 mod config;
 mod embed;
+mod factor;
 mod head;
 mod lens;
 mod mlp;

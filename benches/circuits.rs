@@ -1,0 +1,65 @@
+//! What circuits cost: edge attribution over all edges of a transformer.
+
+#![expect(missing_docs, reason = "criterion's macro makes a function public")]
+
+#[path = "../tests/device/mod.rs"]
+mod device;
+
+use burn::tensor::Device;
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use mr_circuits::{Pair, Path, edge_attribution};
+use mr_models::objective::LogitDifference;
+use mr_models::{Architecture, Input, Labels, Model, Network, Transformer, TransformerInput, floats};
+
+/// That of the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn net(device: &Device) -> Network {
+    let transformer = Transformer {
+        input: TransformerInput::Tokens {
+            vocabulary: 1000,
+            context: 64,
+            token_types: 0,
+        },
+        layers: 4,
+        d_model: 256,
+        heads: 8,
+        d_mlp: 1024,
+        ..Transformer::default()
+    };
+    let architecture = Architecture::Transformer(transformer);
+    Network::init(architecture, 0, device).expect("the settings are valid")
+}
+
+/// 32 sequences of 64 tokens.
+fn tokens(step: usize, device: &Device) -> Input {
+    let sequence = |example: usize| (0..64).map(move |at| (131 * example + step * at) % 1000);
+    let all: Vec<Vec<usize>> = (0..32).map(|example| sequence(example).collect()).collect();
+    Input::of_tokens(&all, device).expect("the sequences have one length")
+}
+
+fn edges(criterion: &mut Criterion) {
+    let device = device::device();
+    let net = net(&device);
+    let pair = Pair::new(tokens(37, &device), tokens(53, &device)).expect("they have one shape");
+    let labels = Labels::of_classes(&[0; 32], &device);
+    let difference = LogitDifference { more: 1, less: 2 };
+    let shape = "transformer 4 layers 256 wide 32x64";
+    let mut group = criterion.benchmark_group(format!("edges {}", device::name()));
+    group.sample_size(10);
+    group.bench_function(BenchmarkId::new("forward", shape), |bencher| {
+        bencher.iter(|| floats(net.logits(pair.clean())));
+    });
+    for (name, path) in [("EAP", Path::Clean), ("EAP-IG, 5 inputs", Path::Inputs(5))] {
+        group.bench_function(BenchmarkId::new(name, shape), |bencher| {
+            bencher.iter(|| {
+                edge_attribution(&net, &pair, &labels, &difference, path).expect("it has edges")
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, edges);
+criterion_main!(benches);
