@@ -24,6 +24,16 @@ pub enum Rewrite {
         /// The other run's activation.
         values: Vec<f32>,
     },
+    /// Activation patching within a subspace of the channels: what the part has in it becomes what the other
+    /// run has, and the rest stays (Geiger et al. 2023, distributed interchange intervention).
+    PatchWithin {
+        /// Orthonormal directions that span the subspace, `[direction, channel]`.
+        basis: Vec<f32>,
+        /// Number of examples that `values` holds.
+        examples: usize,
+        /// The other run's activation, as in a patch.
+        values: Vec<f32>,
+    },
     /// Resample ablation: example i gets the activation of example `donors[i]` of the same batch.
     Resample {
         /// One index into the batch per example.
@@ -59,6 +69,16 @@ impl Rewrite {
         }
     }
 
+    /// The patch that a recorded activation `[example, position, channel]` makes within the subspace of
+    /// these orthonormal directions `[direction, channel]`.
+    pub fn patch_within(activation: Tensor<3>, basis: Vec<f32>) -> Self {
+        Self::PatchWithin {
+            basis,
+            examples: activation.dims()[0],
+            values: crate::host::floats(activation),
+        }
+    }
+
     /// Checks sizes against a region of `[position, channel]`.
     pub(super) fn fits(&self, [positions, channels]: [usize; 2]) -> Result<(), String> {
         let (values, needed) = match self {
@@ -66,6 +86,14 @@ impl Rewrite {
             Self::Scale { factor } => return finite(&[*factor]),
             Self::Mean { values } => (values, positions * channels),
             Self::Patch { examples, values } => (values, examples * positions * channels),
+            Self::PatchWithin {
+                basis,
+                examples,
+                values,
+            } => {
+                orthonormal(basis, channels)?;
+                (values, examples * positions * channels)
+            }
             Self::Add { direction, .. } => (direction, channels),
             Self::Project { direction, .. } => {
                 if direction.iter().all(|&value| value == 0.0) {
@@ -104,6 +132,20 @@ impl Rewrite {
                 );
                 values(donor, [*examples, positions, channels]).expand([batch, positions, channels])
             }
+            Self::PatchWithin {
+                basis,
+                examples,
+                values: donor,
+            } => {
+                assert!(
+                    *examples == 1 || *examples == batch,
+                    "a patch of {examples} examples on a batch of {batch}"
+                );
+                let directions = basis.len() / channels;
+                let basis = values(basis, [1, directions, channels]);
+                let change = values(donor, [*examples, positions, channels]) - part.clone();
+                part + change.matmul(basis.clone().transpose()).matmul(basis)
+            }
             Self::Resample { donors } => {
                 assert_eq!(donors.len(), batch, "one donor per example of the batch");
                 let donors: Vec<i64> = donors.iter().map(|&donor| donor as i64).collect();
@@ -125,9 +167,67 @@ impl Rewrite {
     }
 }
 
+/// Rows of length 1 at right angles, to rounding.
+fn orthonormal(basis: &[f32], channels: usize) -> Result<(), String> {
+    if channels == 0 || basis.is_empty() || !basis.len().is_multiple_of(channels) {
+        return Err(format!(
+            "{} values are no directions of {channels} channels",
+            basis.len()
+        ));
+    }
+    finite(basis)?;
+    for (i, a) in basis.chunks_exact(channels).enumerate() {
+        for (j, b) in basis.chunks_exact(channels).take(i + 1).enumerate() {
+            let product: f32 = a.iter().zip(b).map(|(a, b)| a * b).sum();
+            if (product - f32::from(u8::from(i == j))).abs() > 1e-3 {
+                return Err(format!(
+                    "directions {j} and {i} have product {product}: they must be orthonormal"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn finite(values: &[f32]) -> Result<(), String> {
     match values.iter().find(|value| !value.is_finite()) {
         Some(value) => Err(format!("{value} is not finite")),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn within(basis: Vec<f32>) -> Rewrite {
+        Rewrite::PatchWithin {
+            basis,
+            examples: 1,
+            values: vec![10.0, 5.0],
+        }
+    }
+
+    #[test]
+    fn only_what_is_in_the_subspace_is_patched() {
+        let device = Device::flex();
+        let part = Tensor::<3>::from_floats([[[3.0, 4.0]], [[1.0, 2.0]]], &device);
+        let patched = |basis| crate::floats(within(basis).apply(part.clone()));
+        assert_eq!(patched(vec![0.0, 1.0]), [3.0, 5.0, 1.0, 5.0]);
+        assert_eq!(patched(vec![1.0, 0.0, 0.0, 1.0]), [10.0, 5.0, 10.0, 5.0]);
+        // Along (3, 4) / 5 the donor reaches 10, the examples 5 and 2.2.
+        let expected = [6.0, 8.0, 5.68, 8.24];
+        for (found, expected) in patched(vec![0.6, 0.8]).iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-5, "{found} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn directions_that_are_not_orthonormal_are_refused() {
+        let said = |basis| within(basis).fits([1, 2]).unwrap_err();
+        assert!(said(vec![1.0, 1.0]).contains("directions 0 and 0 have product 2"));
+        assert!(said(vec![1.0, 0.0, 0.6, 0.8]).contains("directions 0 and 1"));
+        assert!(said(vec![1.0]).contains("no directions of 2 channels"));
+        assert!(within(vec![0.6, 0.8]).fits([1, 2]).is_ok());
     }
 }
