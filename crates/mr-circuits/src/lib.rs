@@ -48,6 +48,7 @@
 //! ```
 
 mod ablation;
+mod abstraction;
 mod acdc;
 mod attribution;
 mod circuit;
@@ -60,6 +61,10 @@ mod patching;
 mod probe;
 
 pub use ablation::Ablation;
+pub use abstraction::{
+    Aligned, CausalModel, Claim, Interchange, Interchanged, Scrubbed, Split, Subspace, Task,
+    interchange, scrub, split_effect,
+};
 pub use acdc::acdc;
 pub use attribution::{EdgeScores, Path, edge_attribution};
 pub use circuit::{Circuit, Difference, Null, Ranking, difference, drawing, random_overlap};
