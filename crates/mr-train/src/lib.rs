@@ -24,6 +24,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod adam;
+mod alignment;
 mod canary;
 mod checkpoint;
 mod config;
@@ -42,6 +44,7 @@ mod step;
 mod tests;
 mod trainer;
 
+pub use alignment::{AlignmentConfig, FittedAlignment, fit_alignment};
 pub use canary::{Answer, Canary};
 pub use checkpoint::CHECKPOINT;
 pub use config::{

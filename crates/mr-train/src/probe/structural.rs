@@ -5,6 +5,7 @@ use rand::Rng;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
+use crate::adam::{Adam, cosine};
 use crate::dictionary::Activations;
 use crate::error::{TrainError, above_0};
 use crate::random::generator;
@@ -119,24 +120,14 @@ pub fn fit_structural(
     let mut map: Vec<f64> = (0..rank * channels)
         .map(|_| rng.sample::<f64, _>(StandardNormal) * start)
         .collect();
-    let (mut first, mut second) = (vec![0.0; map.len()], vec![0.0; map.len()]);
+    let mut adam = Adam::new(map.len());
     for step in 0..config.steps {
         let (loss, gradient) = loss_and_gradient(sentences, &words, &map, rank, measure);
         if !loss.is_finite() {
             let loss = loss as f32;
             return Err(TrainError::Diverged { step, loss });
         }
-        let part = step as f64 / config.steps as f64;
-        let lr = config.lr * 0.5 * (1.0 + (std::f64::consts::PI * part).cos());
-        // Adam (Kingma & Ba 2015, algorithm 1).
-        let turn = step as i32 + 1;
-        let (unbias1, unbias2) = (1.0 - 0.9_f64.powi(turn), 1.0 - 0.999_f64.powi(turn));
-        for (at, &slope) in gradient.iter().enumerate() {
-            first[at] = 0.9 * first[at] + 0.1 * slope;
-            second[at] = 0.999 * second[at] + 0.001 * slope * slope;
-            let size = (second[at] / unbias2).sqrt() + 1e-8;
-            map[at] -= lr * first[at] / unbias1 / size;
-        }
+        adam.step(&mut map, &gradient, cosine(config.lr, step, config.steps));
     }
     let map = map
         .into_iter()
