@@ -1,7 +1,7 @@
 //! Networks by name, for `--arch`.
 
 use anyhow::{Result, bail};
-use mr_models::{Architecture, ConvNet, Mlp, ResNet, Toy, hint};
+use mr_models::{Architecture, ConvNet, Mlp, ResNet, Toy, Transformer, hint};
 
 /// A network that has a name.
 pub(crate) struct Preset {
@@ -11,7 +11,7 @@ pub(crate) struct Preset {
 }
 
 /// Every preset.
-pub(crate) const PRESETS: [Preset; 6] = [
+pub(crate) const PRESETS: [Preset; 7] = [
     Preset {
         name: "mlp",
         about: "one hidden layer of 128 units",
@@ -41,6 +41,11 @@ pub(crate) const PRESETS: [Preset; 6] = [
         name: "toy",
         about: "the toy model of superposition: 50 features in 10 hidden units",
         make: || Architecture::Toy(Toy::default()),
+    },
+    Preset {
+        name: "transformer",
+        about: "a decoder of 2 blocks, 64 wide, 4 heads, MLPs of 256 neurons (d_mlp = 0 for none)",
+        make: || Architecture::Transformer(Transformer::default()),
     },
 ];
 

@@ -3,7 +3,10 @@
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use mr_models::data::fetch::{Progress, State, fetch, fetchables, status};
-use mr_models::data::{CACHE_VARIABLE, DATA_NAMES, DataCache, load};
+use mr_models::data::{
+    CACHE_VARIABLE, DATA_NAMES, DataCache, SEQUENCE_NAMES, Split, load, load_prompts,
+    load_sequences,
+};
 use mr_models::hint;
 use serde_json::json;
 
@@ -41,6 +44,7 @@ enum What {
     #[command(after_help = "Examples:
   mr data show fashion-mnist-mini
   mr data show sparse-features --set data.density=0.1 --split train
+  mr data show indirect-object --set data.counterfactual=swapped --limit 3
   mr data show idx --set data.images=my-images --set data.labels=my-labels")]
     Show(Box<Show>),
 }
@@ -71,7 +75,11 @@ fn bring(names: &[String], console: &Console) -> Result<Outcome> {
     for name in names {
         let known = || fetchables().iter().map(|entry| entry.name);
         if !known().any(|known| known == name) {
-            if DATA_NAMES.contains(&name.as_str()) {
+            if DATA_NAMES
+                .iter()
+                .chain(&SEQUENCE_NAMES)
+                .any(|one| one == name)
+            {
                 bail!(
                     "`{name}` needs no fetching: it is compiled in, drawn or read from your files"
                 );
@@ -114,6 +122,13 @@ fn list(console: &Console) -> Result<Outcome> {
         ),
         ("sparse-features", "sparse feature vectors, drawn"),
         ("sparse-parity", "multitask sparse parity, drawn"),
+        ("repeated", "runs of random tokens over and over, drawn"),
+        ("indirect-object", "to whom it is given, drawn"),
+        ("greater-than", "years that end after they began, drawn"),
+        ("brackets", "whether brackets are balanced, drawn"),
+        ("modular-addition", "sums modulo a number, drawn"),
+        ("acronyms", "the third letter of three, drawn"),
+        ("text", "your own text (data.text, data.tokenizer)"),
         (
             "idx",
             "your own files in the IDX format (data.images, data.labels)",
@@ -165,6 +180,9 @@ fn describe(show: Show, console: &Console) -> Result<Outcome> {
     show.data.apply(&mut layers)?;
     layers.flag("--split", "split", show.split)?;
     let settings = Settings::of(layers)?;
+    if settings.data.is_sequences() {
+        return describe_sequences(&settings, console);
+    }
     let data = load(&settings.data, settings.split)?;
     let mut counts = vec![0; data.classes()];
     for &label in data.labels() {
@@ -202,6 +220,50 @@ fn describe(show: Show, console: &Console) -> Result<Outcome> {
         "classes": data.class_names(),
         "counts": counts,
         "channel_statistics": statistics,
+    }))?;
+    Ok(Outcome::Done)
+}
+
+/// Of sequences, how many and how long; of a task, the first questions with their answers.
+fn describe_sequences(settings: &Settings, console: &Console) -> Result<Outcome> {
+    let (config, split) = (&settings.data, settings.split);
+    let data = load_sequences(config, split)?;
+    let part = match split {
+        Split::Train => "train",
+        Split::Test => "test",
+    };
+    let mut listing = Listing::new(format!("{} ({part})", data.name()));
+    listing.line("sequences", data.len());
+    listing.line("tokens of each", data.positions());
+    listing.line("vocabulary", data.vocabulary());
+    listing.line("tokens to foretell", data.known());
+    let mut shown = Vec::new();
+    if config.task()?.is_some() {
+        let prompts = load_prompts(config, split)?;
+        for prompt in prompts.prompts().iter().take(3) {
+            let some = |tokens: &[usize]| prompts.text(&tokens[..tokens.len().min(3)]);
+            let texts = [
+                ("clean", prompts.text(&prompt.clean)),
+                ("corrupt", prompts.text(&prompt.corrupt)),
+                ("right", some(&prompt.right)),
+                ("wrong", some(&prompt.wrong)),
+            ];
+            for (name, text) in &texts {
+                listing.line(*name, text);
+            }
+            shown.push(json!(std::collections::BTreeMap::from(texts)));
+        }
+    }
+    console.say(listing);
+    console.object(&json!({
+        "name": data.name(),
+        "split": part,
+        "sequences": data.len(),
+        "positions": data.positions(),
+        "vocabulary": data.vocabulary(),
+        "known": data.known(),
+        "tokens": data.token_names(),
+        "prompts": shown,
     }))?;
     Ok(Outcome::Done)
 }

@@ -11,7 +11,7 @@ use clap::Args;
 use mr_metrics::stats::wilson;
 use mr_metrics::{ExperimentRecord, Number, RecordKind, Series, Short};
 use mr_models::Network;
-use mr_train::{CHECKPOINT, Ending, Sighting, Trained, Trainer};
+use mr_train::{CHECKPOINT, Ending, Foretold, Sighting, Trained, Trainer};
 use serde_json::{Map, Value, json};
 
 use self::source::Source;
@@ -37,6 +37,8 @@ use crate::subject::{MODEL_FILE, json};
   mr train --arch lenet5 --data mnist --set train.loss.type=adversarial \\
            --set train.loss.threat='{norm=\"Linf\", epsilon=0.1}' --out runs/robust
   mr train --arch mlp --set train.loss.type=ibp --epochs 20 --out runs/certified
+  mr train --arch transformer --data repeated --layers 2 --set model.d_mlp=0 --out runs/induction
+  mr train --arch transformer --data shakespeare --set data.context=128 --steps 2000 --out runs/bard
   mr train --arch mlp --set train.loss.type=trades --set train.weight_perturbation.gamma=0.01 --out runs/awp
 
 Losses (train.loss.type): cross-entropy, adversarial, trades, mart, fast, free, ibp, input-gradient,
@@ -45,6 +47,14 @@ pub(crate) struct Arguments {
     /// Network; see `mr models` [default: the [model] table]
     #[arg(long, value_name = "NAME", help_heading = "Training")]
     arch: Option<String>,
+    /// Blocks of a transformer
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Training",
+        allow_negative_numbers = true
+    )]
+    layers: Option<i64>,
     /// Passes over the data
     #[arg(
         long,
@@ -96,6 +106,7 @@ impl Arguments {
             }
             layers.replace("model", table.into(), "--arch")?;
         }
+        layers.flag("--layers", "model.layers", self.layers)?;
         for (given, other) in [(self.epochs, "train.steps"), (self.steps, "train.epochs")] {
             if given.is_some() {
                 layers.remove(other);
@@ -187,6 +198,12 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         return Ok(Outcome::Interrupted);
     }
     fill(&mut record, &trained)?;
+    if let Some(test) = source.test() {
+        let found = Foretold::of(&trained.network, test)?;
+        let accuracy = wilson(found.right, found.tokens, LEVEL)?;
+        record.number("test.accuracy", accuracy);
+        record.number("test.bits_per_token", found.bits_per_token);
+    }
     let about = about(&record, trained.step);
     mr_models::save(&trained.network, &about, &output.path(MODEL_FILE))
         .context("the network is not written, its checkpoint is kept")?;
@@ -252,6 +269,18 @@ fn fill(record: &mut ExperimentRecord, trained: &Trained) -> Result<()> {
             let series = Series::of_intervals("step", &points);
             record.curve(&format!("validation.{name}_accuracy"), series)?;
         }
+    }
+    let judgements = trained.history.judgements.iter();
+    let bits: Vec<(f64, f64)> = judgements
+        .filter_map(|judged| Some((judged.step as f64, judged.bits_per_token?)))
+        .collect();
+    if let Some((_, kept)) = bits.iter().find(|(step, _)| *step == trained.step as f64) {
+        record.number("validation.bits_per_token", *kept);
+        let (steps, bits) = bits.iter().copied().unzip();
+        record.curve(
+            "validation.bits_per_token",
+            Series::new("step", steps, bits),
+        )?;
     }
     overfitting(record, trained)?;
     let overfitted = trained

@@ -1,7 +1,9 @@
 //! What `mr train` trains on.
 
 use anyhow::Result;
-use mr_models::data::{DataConfig, Dataset, SparseFeatures, Split, load};
+use mr_models::data::{
+    DataConfig, Dataset, Sequences, SparseFeatures, Split, load, load_sequences,
+};
 use mr_train::{LossConfig, TrainConfig, TrainingData};
 
 use crate::settings::Layers;
@@ -15,6 +17,8 @@ pub(super) struct Source {
 
 enum Examples {
     Set(Dataset),
+    /// Those to train on, and those to test by.
+    Sequences(Sequences, Sequences),
     Stream(SparseFeatures),
 }
 
@@ -27,6 +31,9 @@ impl Source {
         let is_stream = data.name == "sparse-features" && reconstructs && data.limit.is_none();
         let data = if is_stream {
             Examples::Stream(data.sparse_features()?)
+        } else if data.is_sequences() {
+            let load = |split| load_sequences(&data, split);
+            Examples::Sequences(load(Split::Train)?, load(Split::Test)?)
         } else {
             Examples::Set(load(&data, Split::Train)?)
         };
@@ -36,7 +43,16 @@ impl Source {
     pub(super) fn data(&self) -> TrainingData<'_> {
         match &self.data {
             Examples::Set(data) => data.into(),
+            Examples::Sequences(data, _) => data.into(),
             Examples::Stream(features) => features.clone().into(),
+        }
+    }
+
+    /// What a language model is tested by.
+    pub(super) fn test(&self) -> Option<&Sequences> {
+        match &self.data {
+            Examples::Sequences(_, test) => Some(test),
+            Examples::Set(_) | Examples::Stream(_) => None,
         }
     }
 
@@ -45,12 +61,31 @@ impl Source {
         let (shape, classes) = match &self.data {
             Examples::Set(data) => (data.shape(), data.classes() as i64),
             Examples::Stream(features) => ([features.features(), 1, 1], 0),
+            Examples::Sequences(data, _) => {
+                for (key, size) in [
+                    ("vocabulary", data.vocabulary()),
+                    ("context", data.positions()),
+                ] {
+                    layers.beneath(&format!("model.input.tokens.{key}"), size as i64);
+                }
+                return;
+            }
         };
         match layers.text("model.type") {
             Some("toy") => {
                 let features: usize = shape.iter().product();
                 layers.beneath("model.features", features as i64);
                 let classes = if self.reconstructs { 0 } else { classes };
+                layers.beneath("model.classes", classes);
+            }
+            Some("transformer") => {
+                let sides = shape.map(|size| size as i64);
+                layers.beneath("model.input.image.shape", sides.to_vec());
+                // The largest patch that cuts the image into seven or more a side.
+                let fits = |patch: &i64| sides[1] % patch == 0 && sides[2] % patch == 0;
+                let patch = (1..=sides[1] / 7).rev().find(fits);
+                layers.beneath("model.input.image.patch", patch.unwrap_or(1));
+                layers.beneath("model.causal", false);
                 layers.beneath("model.classes", classes);
             }
             Some(_) => {
@@ -64,7 +99,7 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
-    use mr_models::Architecture;
+    use mr_models::{Architecture, TransformerInput};
 
     use super::*;
     use crate::settings::Settings;
@@ -81,5 +116,32 @@ mod tests {
             panic!("the table is an mlp");
         };
         assert_eq!((mlp.input, mlp.classes), ([15, 1, 1], 2));
+    }
+
+    #[test]
+    fn a_transformer_takes_the_tokens_or_the_images_that_there_are() {
+        let made = |data: &str| {
+            let mut layers = Layers::default();
+            layers.set("model.type=transformer").unwrap();
+            layers.set(&format!("data.name={data}")).unwrap();
+            layers.set("data.limit=10").unwrap();
+            Source::of(&layers).unwrap().fit(&mut layers);
+            let Some(Architecture::Transformer(net)) = Settings::of(layers).unwrap().model else {
+                panic!("the table is a transformer");
+            };
+            net
+        };
+        let tokens = TransformerInput::Tokens {
+            vocabulary: 64,
+            context: 3,
+            token_types: 0,
+        };
+        assert_eq!(made("modular-addition").input, tokens);
+        let net = made("fashion-mnist-mini");
+        assert!(matches!(
+            net.input,
+            TransformerInput::Image { patch: 4, .. }
+        ));
+        assert_eq!((net.classes, net.causal), (10, false));
     }
 }

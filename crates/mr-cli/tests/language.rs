@@ -1,0 +1,42 @@
+//! Language models from the command line.
+
+mod support;
+
+use self::support::Lab;
+
+#[test]
+fn a_transformer_is_trained_on_a_task_of_language() {
+    let lab = Lab::new();
+    let words = "train --arch transformer --data modular-addition --layers 1 --limit 300 \
+                 --set data.vocabulary=6 --set model.d_model=16 --set model.heads=2 \
+                 --set model.d_mlp=32 --set train.validation.examples=50 --steps 300 --batch-size 32 --lr 0.01 \
+                 --out sums";
+    let trained = lab.json(words);
+    let number = |name: &str| trained["numbers"][name]["value"].as_f64().unwrap();
+    assert!(number("test.bits_per_token") < 1.0, "{trained}");
+    assert!(number("test.accuracy") > 0.7, "{trained}");
+    assert!(number("validation.bits_per_token") < 1.0, "{trained}");
+    let model = lab.json("models sums");
+    assert_eq!(model["architecture"]["input"]["tokens"]["context"], 3);
+    let error = lab.error("eval --model sums");
+    assert!(error.contains("holds sequences of tokens"), "{error}");
+    let error = lab.error("train --arch mlp --data modular-addition --out no");
+    assert!(error.contains("tokens"), "{error}");
+}
+
+#[test]
+fn tasks_are_shown_with_their_answers() {
+    let lab = Lab::new();
+    let shown = lab.json("data show acronyms --limit 5");
+    assert_eq!(shown["sequences"], 5);
+    assert_eq!(shown["positions"], 7);
+    let right = shown["prompts"][0]["right"].as_str().unwrap();
+    let clean: Vec<&str> = shown["prompts"][0]["clean"]
+        .as_str()
+        .unwrap()
+        .split(' ')
+        .collect();
+    assert!(clean[3].starts_with(right), "{shown}");
+    let error = lab.error("data show repeated --set data.context=3");
+    assert!(error.contains("context is 3"), "{error}");
+}
