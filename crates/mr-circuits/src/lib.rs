@@ -59,13 +59,14 @@ mod layered;
 mod pair;
 mod patching;
 mod probe;
+mod truth;
 
 pub use ablation::Ablation;
 pub use abstraction::{
     Aligned, CausalModel, Claim, Interchange, Interchanged, Scrubbed, Split, Subspace, Task,
     interchange, scrub, split_effect,
 };
-pub use acdc::acdc;
+pub use acdc::{acdc, acdc_sweep};
 pub use attribution::{EdgeScores, Path, edge_attribution};
 pub use circuit::{Circuit, Difference, Null, Ranking, difference, drawing, random_overlap};
 pub use cut::Cut;
@@ -80,3 +81,4 @@ pub use probe::{
     Judged, Origin, Positions, Probe, ProbeKind, SavedProbe, Sensitivity, TreeMeasure, TreeProbe,
     concept_sensitivity,
 };
+pub use truth::edge_auroc;

@@ -26,6 +26,7 @@
 //! ```
 
 mod arch;
+pub mod compiled;
 pub mod data;
 mod defence;
 mod edit;
