@@ -22,6 +22,16 @@ pub enum Ablation {
 }
 
 impl Ablation {
+    /// Its name in records: `zero`, `mean`, `positional-mean`, `resample`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Zero => "zero",
+            Self::Mean(_) => "mean",
+            Self::PositionalMean(_) => "positional-mean",
+            Self::Resample(_) => "resample",
+        }
+    }
+
     /// By site of a writer, what stands in, each `[batch, position, channel]` with 1 for axes that all
     /// share.
     pub(crate) fn values(

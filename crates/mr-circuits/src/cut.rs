@@ -5,7 +5,7 @@ mod layers;
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
-use mr_models::{Edge, Hook, Input, Joined, Link, Model, ModelSpec, Site, Wiring};
+use mr_models::{Edge, Hook, Idle, Input, Joined, Link, Model, ModelSpec, Site, State, Wiring};
 
 use crate::ablation::Ablation;
 use crate::error::CircuitError;
@@ -75,6 +75,33 @@ impl<M: Model> Cut<M> {
             ..self.clone()
         }
     }
+
+    /// The logits of a run that goes on from the state before a stage of the whole network, along a residual
+    /// stream, where nothing is cut before that stage and `written` is what was written there.
+    pub(crate) fn resumed(
+        &self,
+        stage: usize,
+        state: State,
+        written: &BTreeMap<String, Tensor<3>>,
+    ) -> Tensor<3> {
+        let mut idle = Idle;
+        let mut cutting = Cutting {
+            written: written.clone(),
+            ..self.cutting(&mut idle)
+        };
+        let stages = stage..self.model.stages();
+        self.model.run_stages(stages, state, &mut cutting).logits()
+    }
+
+    fn cutting<'a>(&'a self, hook: &'a mut dyn Hook) -> Cutting<'a> {
+        Cutting {
+            wiring: &self.wiring,
+            severed: &self.severed,
+            ablated: &self.ablated,
+            written: BTreeMap::new(),
+            hook,
+        }
+    }
 }
 
 /// By reader, the writers that it is cut off from. Heads that share keys and values share a port: what is
@@ -108,14 +135,7 @@ impl<M: Model> Model for Cut<M> {
         if let Some(layers) = &self.layers {
             return self.model.run(input, &mut layers.cutting(input, hook));
         }
-        let mut cutting = Cutting {
-            wiring: &self.wiring,
-            severed: &self.severed,
-            ablated: &self.ablated,
-            written: BTreeMap::new(),
-            hook,
-        };
-        self.model.run(input, &mut cutting)
+        self.model.run(input, &mut self.cutting(hook))
     }
 
     fn is_random(&self) -> bool {

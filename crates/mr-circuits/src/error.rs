@@ -90,6 +90,36 @@ pub enum CircuitError {
         /// The first difference.
         reason: String,
     },
+    /// A divergence is no number.
+    #[error("the divergence from the network is {value}: are all activations finite?")]
+    Divergence {
+        /// The divergence.
+        value: f32,
+    },
+    /// There is nothing that a circuit could be faithful to.
+    #[error(
+        "the objective sums to {whole} for the network and to {empty} with every edge cut: they must be finite \
+         and differ"
+    )]
+    Behaviour {
+        /// The sum of the network's objective.
+        whole: f64,
+        /// The sum with every edge cut.
+        empty: f64,
+    },
+    /// A journal of something else.
+    #[error(
+        "{path} is the journal of another discovery: it holds {found}, this is {expected}",
+        path = path.display()
+    )]
+    Journal {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What it says of itself.
+        found: String,
+        /// What it should say.
+        expected: String,
+    },
     /// A circuit without an edge.
     #[error("the circuit is empty: it must have at least one edge")]
     Empty,

@@ -49,12 +49,13 @@
 
 mod ablation;
 mod abstraction;
-mod acdc;
 mod attribution;
 mod circuit;
 mod cut;
 mod damage;
+mod discovery;
 mod error;
+mod faithfulness;
 mod layered;
 mod pair;
 mod patching;
@@ -66,7 +67,6 @@ pub use abstraction::{
     Aligned, CausalModel, Claim, Interchange, Interchanged, Scrubbed, Split, Subspace, Task,
     interchange, scrub, split_effect,
 };
-pub use acdc::{acdc, acdc_sweep};
 pub use attribution::{EdgeScores, Path, edge_attribution};
 pub use circuit::{Circuit, Difference, Null, Ranking, difference, drawing, random_overlap};
 pub use cut::Cut;
@@ -74,7 +74,12 @@ pub use damage::{
     Damage, EdgeDamage, Front, Integration, Orders, Part, Restored, damage, edge_damage, restore,
     restore_edges,
 };
+pub use discovery::{acdc, acdc_sweep};
 pub use error::CircuitError;
+pub use faithfulness::{
+    Curve, Divergence, Diverging, FRACTIONS, Faithful, Faithfulness, Incompleteness, Need, Point,
+    completeness, curve, minimality, random_faithfulness,
+};
 pub use pair::Pair;
 pub use patching::{Direction, Patched, patch_sites};
 pub use probe::{
