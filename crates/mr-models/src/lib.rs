@@ -55,7 +55,8 @@ mod wiring;
 
 pub use arch::{
     Activation, Architecture, ConvNet, HeadKind, Mlp, NormKind, Normalization, Padding, Pass,
-    Placement, Positions, ResNet, Toy, ToyActivation, Transformer, TransformerInput, Unembedding,
+    Placement, Positions, ResNet, Rnn, Toy, ToyActivation, Transformer, TransformerInput,
+    Unembedding,
 };
 pub use defence::{
     Backward, Bits, Bpda, Defence, DefenceConfig, Defended, Noise, Quantize, RoundLogits,

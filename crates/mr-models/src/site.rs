@@ -257,7 +257,10 @@ impl ModelSpec {
             positions: length,
         };
         for site in &mut spec.sites {
-            site.positions = length;
+            // A recurrent network has sites of one position, one for each step.
+            if site.positions == positions {
+                site.positions = length;
+            }
             let by_key = ["attn.hook_attn_scores", "attn.hook_pattern"];
             if by_key.iter().any(|end| site.name.ends_with(end)) {
                 site.channels = site.channels / positions * length;

@@ -7,6 +7,7 @@ mod layers;
 mod mlp;
 mod pass;
 mod resnet;
+mod rnn;
 mod toy;
 mod trace;
 mod transformer;
@@ -21,6 +22,7 @@ pub(crate) use layers::product;
 pub use mlp::Mlp;
 pub use pass::Pass;
 pub use resnet::ResNet;
+pub use rnn::Rnn;
 pub use toy::{Toy, ToyActivation};
 pub(crate) use trace::Trace;
 pub use transformer::{
@@ -48,6 +50,8 @@ pub enum Architecture {
     Convnet(ConvNet),
     /// CIFAR-style residual network.
     Resnet(ResNet),
+    /// Recurrent network over tokens.
+    Rnn(Rnn),
     /// Toy model of superposition.
     Toy(Toy),
     /// Transformer: decoder, encoder or vision transformer.
@@ -56,7 +60,7 @@ pub enum Architecture {
 
 impl Architecture {
     /// The names that `type` may have.
-    pub const NAMES: [&str; 5] = ["mlp", "convnet", "resnet", "toy", "transformer"];
+    pub const NAMES: [&str; 6] = ["mlp", "convnet", "resnet", "rnn", "toy", "transformer"];
 
     /// The net of the MNIST LeNet5 pair (advertorch): 32 and 64 filters of 3x3, 200 hidden units.
     pub fn lenet5() -> Self {
@@ -90,6 +94,7 @@ impl Architecture {
             Self::Mlp(mlp) => mlp,
             Self::Convnet(convnet) => convnet,
             Self::Resnet(resnet) => resnet,
+            Self::Rnn(rnn) => rnn,
             Self::Toy(toy) => toy,
             Self::Transformer(transformer) => transformer,
         }

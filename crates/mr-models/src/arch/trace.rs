@@ -42,6 +42,11 @@ impl<'a> Trace<'a> {
         site
     }
 
+    /// Passes a site that this run does not reach: a step that a shorter sequence does not have.
+    pub(crate) fn absent(&mut self, name: &str) {
+        self.next(name);
+    }
+
     /// Passes a site that the hook does not want, if this is one.
     pub(crate) fn skips(&mut self, name: &str) -> bool {
         let wanted = self.sites.as_slice().first();

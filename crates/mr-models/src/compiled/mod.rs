@@ -20,6 +20,7 @@
 //! ```
 
 mod assembler;
+mod automaton;
 mod backdoor;
 mod boolean;
 mod induction;
@@ -29,6 +30,7 @@ mod same;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+pub use automaton::{automaton, automaton_state};
 pub use backdoor::backdoor;
 pub use boolean::boolean;
 pub use induction::induction;
@@ -58,7 +60,7 @@ pub struct Compiled {
     pub resample: Vec<&'static str>,
 }
 
-/// Every program.
+/// Every program that has edges: all but the [`automaton`].
 pub fn all(device: &Device) -> Vec<Compiled> {
     vec![
         proportion(device),
