@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use mr_models::objective::kl_divergence;
-use mr_models::{Model, Objective, data::Dataset, floats, predictions};
+use mr_models::{Model, Objective, Workers, data::Dataset, floats, predictions};
 use serde::{Deserialize, Serialize};
 
 use crate::attack::{Attack, ObjectiveAttack};
@@ -13,7 +13,6 @@ use crate::evaluation::Counts;
 use crate::goal::{Goal, Never};
 use crate::threat::ThreatModel;
 use crate::victim::Meter;
-use crate::workers::Workers;
 
 /// What an attack on an objective did to one example.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::{Tensor, TensorData};
-use mr_models::{Input, InputKind, Model, ModelSpec, Place, data::Dataset, floats};
+use mr_models::{Input, InputKind, Model, ModelSpec, Place, Workers, data::Dataset, floats};
 use serde::{Deserialize, Serialize};
 
 use crate::attack::Attack;
@@ -15,7 +15,6 @@ use crate::journal::Journal;
 use crate::table::Table;
 use crate::threat::{TOLERANCE, ThreatModel};
 use crate::victim::{Meter, Victim};
-use crate::workers::Workers;
 
 /// How an evaluation runs; none of it but `seed` and `passes` changes what is decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! What perturbations for many examples are fitted with: gradients summed over minibatches.
 
 use burn::tensor::{Tensor, TensorData};
-use mr_models::{Model, Objective, data::Dataset, floats, objective};
+use mr_models::{Model, Objective, Workers, data::Dataset, floats, objective};
 use serde::{Deserialize, Serialize};
 
 use crate::attack::{above_zero, at_least_one};
@@ -10,7 +10,6 @@ use crate::evaluate::data_fits;
 use crate::goal::Goal;
 use crate::threat::ThreatModel;
 use crate::victim::{Meter, Victim};
-use crate::workers::Workers;
 
 /// Examples that one thread holds at a time. Gradients are summed part by part, in their order, so
 /// that the sum does not depend on threads.

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use burn::tensor::Tensor;
 use mr_models::objective::Margin;
 use mr_models::{
-    Hook, Labels, Model, ModelSpec, Place, Site, data::Dataset, floats, value_and_grad,
+    Hook, Labels, Model, ModelSpec, Place, Site, Workers, data::Dataset, floats, value_and_grad,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,6 @@ use crate::evaluation::Counts;
 use crate::goal::{Goal, Never};
 use crate::threat::{Norm, ThreatModel};
 use crate::victim::Meter;
-use crate::workers::Workers;
 
 /// Where gain is measured, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

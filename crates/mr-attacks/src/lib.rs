@@ -41,7 +41,6 @@ mod threat;
 mod transformation;
 mod universal;
 mod victim;
-mod workers;
 
 pub use aim::{Aim, Aims, aim};
 pub use attack::{
@@ -73,4 +72,3 @@ pub use transformation::{
 };
 pub use universal::fit_universal;
 pub use victim::{Climb, Geometry, Meter, Scores, Victim};
-pub use workers::Workers;

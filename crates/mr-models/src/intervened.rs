@@ -33,6 +33,13 @@ impl<M: Model> Intervened<M> {
         Ok(Self { model, edits })
     }
 
+    /// Whether an edit is in the stage of this number.
+    fn edits_stage(&self, stage: usize) -> bool {
+        let sites = &self.model.spec().sites;
+        let mut there = sites.iter().filter(|site| site.stage == stage);
+        there.any(|site| self.edits.iter().any(|edit| edit.site == site.name))
+    }
+
     /// The edits.
     pub fn edits(&self) -> &[Edit] {
         &self.edits
@@ -66,6 +73,18 @@ impl<M: Model> Model for Intervened<M> {
             hook,
         };
         self.model.run_stages(stages, state, &mut edited)
+    }
+
+    fn is_by_position(&self, stage: usize) -> bool {
+        !self.edits_stage(stage) && self.model.is_by_position(stage)
+    }
+
+    fn carried(&self, site: &str, channels: Range<usize>, change: Tensor<3>) -> Option<Tensor<3>> {
+        let at = self.model.spec().site(site).ok()?;
+        if self.edits_stage(at.stage) {
+            return None;
+        }
+        self.model.carried(site, channels, change)
     }
 
     fn is_random(&self) -> bool {

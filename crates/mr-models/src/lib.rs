@@ -52,6 +52,7 @@ mod tokenizer;
 mod weights;
 mod windowed;
 mod wiring;
+mod workers;
 
 pub use arch::{
     Activation, Architecture, ConvNet, HeadKind, Mlp, NormKind, Normalization, Padding, Pass,
@@ -86,3 +87,4 @@ pub use tokenizer::Tokenizer;
 pub use weights::{Entry, Weights};
 pub use windowed::{Change, Windowed};
 pub use wiring::{Edge, Joined, Port, Slot, Wiring};
+pub use workers::Workers;

@@ -47,6 +47,22 @@ pub trait Model: Send + Sync {
         State::Sequence(self.run(&state.input(), hook))
     }
 
+    /// Whether this stage treats every position by itself: of a state with fewer positions it gives what
+    /// it gives of all, at these.
+    fn is_by_position(&self, stage: usize) -> bool {
+        let _ = stage;
+        false
+    }
+
+    /// What a change of these channels of a site, `[batch, position, channel]`, adds to the state after
+    /// the site's stage, where the state is linear in the site: what heads and MLPs write to a residual
+    /// stream. Whoever knows it need not run the stage again. `None` where the state is not, or the model
+    /// does not know.
+    fn carried(&self, site: &str, channels: Range<usize>, change: Tensor<3>) -> Option<Tensor<3>> {
+        let _ = (site, channels, change);
+        None
+    }
+
     /// Whether two passes over the same input may differ: a defence that draws random numbers.
     fn is_random(&self) -> bool {
         false
@@ -117,6 +133,19 @@ macro_rules! forwarded {
 
             fn run_stages(&self, stages: Range<usize>, state: State, hook: &mut dyn Hook) -> State {
                 (**self).run_stages(stages, state, hook)
+            }
+
+            fn is_by_position(&self, stage: usize) -> bool {
+                (**self).is_by_position(stage)
+            }
+
+            fn carried(
+                &self,
+                site: &str,
+                channels: Range<usize>,
+                change: Tensor<3>,
+            ) -> Option<Tensor<3>> {
+                (**self).carried(site, channels, change)
             }
 
             fn is_random(&self) -> bool {

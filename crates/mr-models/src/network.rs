@@ -215,6 +215,15 @@ impl Model for Network {
         self.through(stages, state, hook, &mut Pass::evaluation())
     }
 
+    fn is_by_position(&self, stage: usize) -> bool {
+        self.architecture.definition().is_by_position(stage)
+    }
+
+    fn carried(&self, site: &str, channels: Range<usize>, change: Tensor<3>) -> Option<Tensor<3>> {
+        let definition = self.architecture.definition();
+        definition.carried(&self.weights, site, channels, change)
+    }
+
     fn shortcut(&self, input: &Input) -> Option<Shortcut<'_>> {
         let definition = self.architecture.definition();
         definition.shortcut(&self.spec, &self.weights, input)

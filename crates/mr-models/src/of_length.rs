@@ -51,6 +51,14 @@ impl<M: Model> Model for OfLength<M> {
         self.model.run_stages(stages, state, hook)
     }
 
+    fn is_by_position(&self, stage: usize) -> bool {
+        self.model.is_by_position(stage)
+    }
+
+    fn carried(&self, site: &str, channels: Range<usize>, change: Tensor<3>) -> Option<Tensor<3>> {
+        self.model.carried(site, channels, change)
+    }
+
     fn is_random(&self) -> bool {
         self.model.is_random()
     }

@@ -4,14 +4,13 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::{Int, Tensor};
 use mr_models::data::Dataset;
-use mr_models::{Input, Model, Network, class_tensor, floats, predictions};
+use mr_models::{Input, Model, Network, Workers, class_tensor, floats, predictions};
 use serde::{Deserialize, Serialize};
 
 use super::Certifier;
 use crate::error::AttackError;
 use crate::evaluate::{EvaluationConfig, check_box, data_fits};
 use crate::threat::ThreatModel;
-use crate::workers::Workers;
 
 /// What is proven of one example.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

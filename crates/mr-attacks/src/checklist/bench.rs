@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use mr_models::Workers;
 use mr_models::data::Dataset;
 
 use super::{ChecklistConfig, Examined, ITEMS, Item, Stand};
@@ -12,7 +13,6 @@ use crate::evaluation::Evaluation;
 use crate::goal::Goal;
 use crate::threat::ThreatModel;
 use crate::victim::{Meter, Victim};
-use crate::workers::Workers;
 
 type Progress<'a> = &'a mut (dyn FnMut(Stand<'_>) -> bool + Send);
 

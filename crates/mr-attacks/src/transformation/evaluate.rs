@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::{Tensor, TensorData};
-use mr_models::{Input, Model, data::Dataset, predictions};
+use mr_models::{Input, Model, Workers, data::Dataset, predictions};
 use serde::{Deserialize, Serialize};
 
 use super::{Picture, Transformation};
@@ -14,7 +14,6 @@ use crate::evaluation::Counts;
 use crate::goal::Goal;
 use crate::threat::{Norm, ThreatModel};
 use crate::victim::{Meter, Victim};
-use crate::workers::Workers;
 
 /// What became of one example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

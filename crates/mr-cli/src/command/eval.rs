@@ -3,12 +3,12 @@
 use anyhow::Result;
 use burn::tensor::Tensor;
 use clap::Args;
-use mr_attacks::{AttackError, Workers};
+use mr_attacks::AttackError;
 use mr_metrics::stats::wilson;
 use mr_metrics::{RecordKind, Series, Short, Table};
 use mr_models::data::Dataset;
 use mr_models::objective::{CrossEntropy, SquaredError};
-use mr_models::{Cache, Idle, Objective, floats, predictions};
+use mr_models::{Cache, Idle, Objective, Workers, floats, predictions};
 use serde_json::{Value, json};
 
 use super::LEVEL;

@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
-use mr_attacks::Workers;
 use mr_metrics::{Alignment, AlignmentSummary, ExperimentRecord, Number, accuracy, alignments_of};
 use mr_models::data::Dataset;
-use mr_models::{Labels, Model, Objective, Place, floats, objective, predictions, value_and_grad};
+use mr_models::{
+    Labels, Model, Objective, Place, Workers, floats, objective, predictions, value_and_grad,
+};
 
 use crate::command::LEVEL;
 use crate::console::Console;

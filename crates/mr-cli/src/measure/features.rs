@@ -3,11 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail};
-use mr_attacks::Workers;
 use mr_metrics::superposition::{Spectrum, effective_number};
 use mr_metrics::{ExperimentRecord, Number};
-use mr_models::Model;
 use mr_models::data::Dataset;
+use mr_models::{Model, Workers};
 use mr_train::{Activations, DictionaryConfig, DictionaryStats, TrainError, fit_tied};
 
 use crate::console::Console;

@@ -12,7 +12,9 @@ mod toy;
 mod trace;
 mod transformer;
 
-use burn::tensor::Device;
+use std::ops::Range;
+
+use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
@@ -128,6 +130,23 @@ pub(crate) trait Definition {
         trace: &mut Trace<'_>,
         pass: &mut Pass,
     ) -> State;
+
+    /// Whether a stage treats every position by itself.
+    fn is_by_position(&self, _stage: usize) -> bool {
+        false
+    }
+
+    /// What a change of these channels of a site adds to the state after the site's stage, where that is
+    /// linear.
+    fn carried(
+        &self,
+        _weights: &Weights,
+        _site: &str,
+        _channels: Range<usize>,
+        _change: Tensor<3>,
+    ) -> Option<Tensor<3>> {
+        None
+    }
 
     /// Its operations in evaluation mode, in their order, where they are a chain.
     fn layers(&self, weights: &Weights) -> Option<Vec<Layer>>;

@@ -7,6 +7,7 @@
 //! atom      = "cross-entropy" | "margin" | "dlr" | "kl" | "squared-error"
 //!           | "answer-difference" | "answer-probability"
 //!           | "logit-difference" "(" class "," class ")"
+//!           | "last" "(" atom ")"
 //!           | ("raise" | "lower" | "shift" | "stay") "(" place ")"
 //!           | ("along" | "against") "(" place { "," number } ")"
 //! place     = site [region]                          conv2.hook_out[:, 5]
@@ -21,7 +22,7 @@ use std::sync::Arc;
 
 use super::{
     ActivationLevel, AnswerDifference, AnswerProbability, CrossEntropy, Direction, Dlr,
-    KlDivergence, LogitDifference, Margin, MoreTerms, NAMES, Objective, Sense, SiteShift,
+    KlDivergence, Last, LogitDifference, Margin, MoreTerms, NAMES, Objective, Sense, SiteShift,
     SquaredError, Sum,
 };
 use crate::edit::Region;
@@ -177,6 +178,12 @@ impl<'a> Reader<'a> {
                 let less = self.class()?;
                 self.expect(')', "after the classes")?;
                 Arc::new(LogitDifference { more, less })
+            }
+            "last" => {
+                self.expect('(', "and an objective of the logits")?;
+                let of = self.atom()?;
+                self.expect(')', "after the objective")?;
+                Arc::new(Last { of })
             }
             "raise" => self.level(Sense::More)?,
             "lower" => self.level(Sense::Less)?,

@@ -7,6 +7,7 @@ mod cross_entropy;
 mod dlr;
 mod expression;
 mod kl;
+mod last;
 mod margin;
 mod squared_error;
 mod sum;
@@ -20,6 +21,7 @@ pub use answers::{AnswerDifference, AnswerProbability};
 pub use cross_entropy::{CrossEntropy, cross_entropy};
 pub use dlr::Dlr;
 pub use kl::{KlDivergence, kl_divergence};
+pub use last::Last;
 pub use margin::{LogitDifference, Margin};
 pub use squared_error::SquaredError;
 pub use sum::Sum;
@@ -43,6 +45,12 @@ pub trait Objective: Send + Sync {
     /// [`Labels::activations`].
     fn references(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Whether [`value`](Self::value) depends on no logits but those of the last position, and is the
+    /// same where it is given these alone. Then nobody needs to compute the others.
+    fn reads_last(&self) -> bool {
+        false
     }
 
     /// Checks that the model has what the objective needs: the sites, enough classes.
@@ -80,6 +88,10 @@ impl<O: Objective + ?Sized> Objective for Arc<O> {
         (**self).references()
     }
 
+    fn reads_last(&self) -> bool {
+        (**self).reads_last()
+    }
+
     fn fits(&self, spec: &ModelSpec) -> Result<(), ModelError> {
         (**self).fits(spec)
     }
@@ -94,7 +106,7 @@ impl<O: Objective + ?Sized> Objective for Arc<O> {
 /// - of the logits: `cross-entropy`, `margin`, `dlr`, `logit-difference(3, 5)`; `kl` and
 ///   `squared-error`, from the reference logits, which under attack are the clean ones;
 ///   `answer-difference` and `answer-probability`, of right and wrong answers by example, which only
-///   prompts have;
+///   prompts have; of the logits of the last position alone, `last(margin)`;
 /// - of internals: `raise(SITE)`, `lower(SITE)` the mean activation; `shift(SITE)`, `stay(SITE)` the
 ///   squared distance from the clean activation; `along(SITE, 0.6, 0.8)`, `against(...)` the reach
 ///   along a direction. A site may be followed by positions and channels: `conv2.hook_out[:, 5]` is
@@ -124,7 +136,7 @@ pub fn by_name_with(name: &str, more: &MoreTerms<'_>) -> Result<Box<dyn Objectiv
 }
 
 /// The names that terms of [`by_name`] may have.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "cross-entropy",
     "margin",
     "dlr",
@@ -133,6 +145,7 @@ pub const NAMES: [&str; 14] = [
     "logit-difference",
     "answer-difference",
     "answer-probability",
+    "last",
     "raise",
     "lower",
     "shift",

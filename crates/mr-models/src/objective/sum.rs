@@ -57,6 +57,10 @@ impl Objective for Sum {
         self.over(|term| term.references())
     }
 
+    fn reads_last(&self) -> bool {
+        self.terms.iter().all(|(_, term)| term.reads_last())
+    }
+
     fn fits(&self, spec: &ModelSpec) -> Result<(), ModelError> {
         self.terms.iter().try_for_each(|(_, term)| term.fits(spec))
     }

@@ -1,6 +1,7 @@
 //! Transformers: decoders, encoders and vision transformers, past the sites of TransformerLens.
 
 mod attention;
+mod carried;
 mod config;
 mod embed;
 mod factor;
@@ -13,6 +14,8 @@ mod rotary;
 mod sites;
 mod weights;
 mod wiring;
+
+use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
@@ -128,6 +131,25 @@ impl Definition for Transformer {
         } else {
             self.attend(&part, x, trace)
         })
+    }
+
+    /// The MLP of a block where it is a stage of its own, and the head of a sequence.
+    fn is_by_position(&self, stage: usize) -> bool {
+        let blocks = self.layers * self.stages_of_block();
+        if stage > blocks {
+            return matches!(self.input, TransformerInput::Tokens { .. });
+        }
+        self.is_sequential() && stage > 0 && stage.is_multiple_of(2)
+    }
+
+    fn carried(
+        &self,
+        weights: &Weights,
+        site: &str,
+        channels: Range<usize>,
+        change: Tensor<3>,
+    ) -> Option<Tensor<3>> {
+        carried::carried(self, weights, site, channels, change)
     }
 
     fn layers(&self, _weights: &Weights) -> Option<Vec<Layer>> {

@@ -39,6 +39,7 @@ fn a_name_is_the_expression_in_its_plainest_form() {
         ("along(a,1,-.5, 2e1)", "along(a, 1, -0.5, 20)"),
         ("against(a[:, 0:2], 0, 1)", "against(a[:, 0:2], 0, 1)"),
         ("logit-difference(3,5)", "logit-difference(3, 5)"),
+        ("2last( margin )", "2 last(margin)"),
     ] {
         assert_eq!(name(text), plain);
         assert_eq!(name(plain), plain);

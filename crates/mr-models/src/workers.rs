@@ -3,10 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::error::AttackError;
-
-/// How many threads share the work. Each computes with one thread of its own: attacks are
-/// independent per example, and kernels lose more on several threads than examples do.
+/// How many threads share the work. Each computes with one thread of its own: examples do not see each
+/// other, and kernels lose more on several threads than examples do.
 #[derive(Debug, Clone, Copy)]
 pub struct Workers(usize);
 
@@ -25,13 +23,13 @@ impl Workers {
     ///
     /// # Errors
     /// The error of the first job, in their order, that failed.
-    pub fn map<T: Send>(
+    pub fn map<T: Send, E: Send>(
         self,
         jobs: usize,
-        job: impl Fn(usize) -> Result<T, AttackError> + Sync,
-    ) -> Result<Vec<T>, AttackError> {
+        job: impl Fn(usize) -> Result<T, E> + Sync,
+    ) -> Result<Vec<T>, E> {
         let next = AtomicUsize::new(0);
-        let results: Mutex<Vec<Option<Result<T, AttackError>>>> =
+        let results: Mutex<Vec<Option<Result<T, E>>>> =
             Mutex::new((0..jobs).map(|_| None).collect());
         let work = || {
             loop {
@@ -73,16 +71,17 @@ mod tests {
 
     #[test]
     fn results_come_in_order_and_the_first_failure_is_told() {
-        let squares = Workers::new(3).map(7, |i| Ok(i * i)).unwrap();
+        let squares = Workers::new(3).map(7, |i| Ok::<_, String>(i * i)).unwrap();
         assert_eq!(squares, [0, 1, 4, 9, 16, 25, 36]);
-        assert!(Workers::new(2).map(0, |_| Ok(())).unwrap().is_empty());
+        let none = Workers::new(2).map(0, |_| Ok::<_, String>(()));
+        assert!(none.unwrap().is_empty());
         let failed = Workers::new(1).map(5, |i| {
             if i == 2 {
-                Err(AttackError::Data(format!("job {i}")))
+                Err(format!("job {i}"))
             } else {
                 Ok(i)
             }
         });
-        assert_eq!(failed.unwrap_err().to_string(), "job 2");
+        assert_eq!(failed.unwrap_err(), "job 2");
     }
 }

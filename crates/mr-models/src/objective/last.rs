@@ -1,0 +1,104 @@
+//! An objective of the last position.
+
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+
+use super::Objective;
+use crate::error::ModelError;
+use crate::hook::Cache;
+use crate::input::Labels;
+use crate::site::ModelSpec;
+
+/// Another objective, of the logits of the last position alone: what a language model says next.
+/// `last(margin)`. Labels and reference logits may be of every position or of the last one; activations
+/// that the other objective reads stay those of every position.
+#[derive(Debug, Clone)]
+pub struct Last {
+    /// What is asked of the last position.
+    pub of: Arc<dyn Objective>,
+}
+
+impl Objective for Last {
+    fn name(&self) -> String {
+        format!("last({})", self.of.name())
+    }
+
+    fn sites(&self) -> Vec<String> {
+        self.of.sites()
+    }
+
+    fn references(&self) -> Vec<String> {
+        self.of.references()
+    }
+
+    fn reads_last(&self) -> bool {
+        true
+    }
+
+    fn fits(&self, spec: &ModelSpec) -> Result<(), ModelError> {
+        self.of.fits(spec)
+    }
+
+    /// # Panics
+    /// If the other objective panics, or there is no position.
+    fn value(&self, logits: &Tensor<3>, cache: &Cache, labels: &Labels) -> Tensor<1> {
+        let at = |positions: usize| positions - 1;
+        let of_logits = |all: &Tensor<3>| all.clone().narrow(1, at(all.dims()[1]), 1);
+        let last = Labels {
+            truth: labels
+                .truth
+                .clone()
+                .narrow(1, at(labels.truth.dims()[1]), 1),
+            target: (labels.target.as_ref())
+                .map(|target| target.clone().narrow(1, at(target.dims()[1]), 1)),
+            reference: labels.reference.as_ref().map(of_logits),
+            answers: labels.answers.as_ref().map(of_logits),
+            activations: labels.activations.clone(),
+        };
+        self.of.value(&of_logits(logits), cache, &last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::super::by_name;
+    use super::*;
+    use crate::host::floats;
+    use crate::input::class_tensor;
+
+    #[test]
+    fn only_the_last_position_counts() {
+        let device = Device::flex();
+        let logits = Tensor::<3>::from_floats([[[9.0, 0.0, 0.0], [1.0, 3.0, 0.5]]], &device);
+        let labels = Labels::of_classes(&[1], &device).with_target(class_tensor(&[0], &device));
+        let value = |name: &str, logits: &Tensor<3>| {
+            let objective = by_name(name).unwrap();
+            assert_eq!(objective.name(), name);
+            assert!(objective.reads_last());
+            floats(objective.value(logits, &Cache::default(), &labels))[0]
+        };
+        for name in ["last(answer-difference)", "2 last(logit-difference(1, 0))"] {
+            let all = value(name, &logits);
+            assert_eq!(all, value(name, &logits.clone().narrow(1, 1, 1)));
+            assert!(all == 2.0 || all == 4.0, "{all}");
+        }
+        assert!(!by_name("margin + last(margin)").unwrap().reads_last());
+    }
+
+    #[test]
+    fn labels_and_reference_of_every_position_are_cut_too() {
+        let device = Device::flex();
+        let logits = Tensor::<3>::from_floats([[[9.0, 0.0], [1.0, 3.0]]], &device);
+        let mut labels = Labels::of_classes(&[0, 1], &device).with_reference(logits.clone());
+        labels.truth = labels.truth.reshape([1, 2]);
+        let value = |name: &str| {
+            let objective = by_name(name).unwrap();
+            floats(objective.value(&logits, &Cache::default(), &labels))[0]
+        };
+        assert_eq!(value("last(margin)"), -2.0);
+        assert_eq!(value("last(kl)"), 0.0);
+    }
+}
