@@ -1,4 +1,4 @@
-//! What circuits cost: edge attribution over all edges of a transformer.
+//! What circuits cost: edge attribution over all edges of a transformer, and patching all its heads.
 
 #![expect(missing_docs, reason = "criterion's macro makes a function public")]
 
@@ -7,9 +7,12 @@ mod device;
 
 use burn::tensor::Device;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use mr_circuits::{Pair, Path, edge_attribution};
-use mr_models::objective::LogitDifference;
-use mr_models::{Architecture, Input, Labels, Model, Network, Transformer, TransformerInput, floats};
+use mr_circuits::{Direction, Grid, Pair, Path, Question, Sweep, edge_attribution};
+use mr_models::objective::{LogitDifference, by_name};
+use mr_models::{
+    Architecture, Cache, Input, Labels, Model, Network, Transformer, TransformerInput,
+    class_tensor, floats,
+};
 
 /// That of the binary.
 #[global_allocator]
@@ -61,5 +64,38 @@ fn edges(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, edges);
+fn heads(criterion: &mut Criterion) {
+    let device = device::device();
+    let net = net(&device);
+    let pair = Pair::new(tokens(37, &device), tokens(53, &device)).expect("they have one shape");
+    let classes = |step: usize| (0..32).map(|at| step * at % 1000).collect::<Vec<usize>>();
+    let labels =
+        Labels::of_classes(&classes(7), &device).with_target(class_tensor(&classes(11), &device));
+    let last = by_name("last(answer-difference)").expect("this is an objective");
+    let question = Question::new(&net, last.as_ref(), &labels);
+    let spots = Grid::heads(net.spec(), "z").expect("it has heads").spots();
+    let shape = "transformer 4 layers 256 wide 32x64";
+    let mut group = criterion.benchmark_group(format!("heads {}", device::name()));
+    group.sample_size(10);
+    group.bench_function(BenchmarkId::new("forward", shape), |bencher| {
+        bencher.iter(|| floats(net.logits(pair.clean())));
+    });
+    group.bench_function(BenchmarkId::new("full cache", shape), |bencher| {
+        bencher.iter(|| {
+            let mut cache = Cache::of_all(net.spec());
+            let logits = floats(net.run(pair.clean(), &mut cache));
+            (cache, logits)
+        });
+    });
+    group.bench_function(BenchmarkId::new("patch all 32 heads", shape), |bencher| {
+        bencher.iter(|| {
+            let sweep = Sweep::default();
+            let found = sweep.patch(question, &pair, Direction::Noise, &spots, &mut |_, _| {});
+            found.expect("the spots are its own")
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, edges, heads);
 criterion_main!(benches);

@@ -13,6 +13,7 @@ mod journal;
 mod masking;
 mod nets;
 mod odd_inputs;
+mod patching;
 mod shortcut;
 mod square;
 mod stages;

@@ -40,6 +40,15 @@ impl Ablation {
         wiring: &Wiring,
     ) -> Result<BTreeMap<String, Tensor<3>>, CircuitError> {
         let sites: Vec<&str> = wiring.writers.iter().map(|p| p.site.as_str()).collect();
+        self.at(model, &sites)
+    }
+
+    /// The same by any site.
+    pub(crate) fn at(
+        &self,
+        model: &dyn Model,
+        sites: &[&str],
+    ) -> Result<BTreeMap<String, Tensor<3>>, CircuitError> {
         let (input, mean) = match self {
             Self::Zero => {
                 let zero = |site: &str| -> Result<_, CircuitError> {
@@ -47,19 +56,19 @@ impl Ablation {
                     let zeros = Tensor::zeros([1, 1, channels], &model.device());
                     Ok((site.to_string(), zeros))
                 };
-                return sites.into_iter().map(zero).collect();
+                return sites.iter().copied().map(zero).collect();
             }
             Self::Mean(input) => (input, &[0, 1][..]),
             Self::PositionalMean(input) => (input, &[0][..]),
             Self::Resample(input) => (input, &[][..]),
         };
-        let (_, cache) = run_with_cache(model, input, &sites)?;
+        let (_, cache) = run_with_cache(model, input, sites)?;
         let of = |site: &str| -> Result<_, CircuitError> {
             let written = cache.get(site)?.clone();
             let written = mean.iter().fold(written, |all, &axis| all.mean_dim(axis));
             Ok((site.to_string(), written))
         };
-        sites.into_iter().map(of).collect()
+        sites.iter().copied().map(of).collect()
     }
 
     /// By layer of a chain, what is sent instead, `[batch, writer, height, width]` with 1 for axes that all

@@ -143,7 +143,46 @@ pub enum CircuitError {
         /// What is wrong with it.
         reason: String,
     },
+    /// There are more or fewer labels than examples.
+    #[error("{labels} labels for {examples} examples; there must be one for each")]
+    Labels {
+        /// Number of labels.
+        labels: usize,
+        /// Number of examples.
+        examples: usize,
+    },
+    /// A run has no value.
+    #[error("the objective of example {example} is {value} in {run}")]
+    NotFinite {
+        /// Which run.
+        run: String,
+        /// The example, counted from 0.
+        example: usize,
+        /// NaN or an infinity.
+        value: f32,
+    },
+    /// A setting is outside its range.
+    #[error("{what} is {value}, must be {valid}")]
+    Setting {
+        /// The setting.
+        what: &'static str,
+        /// The value that was given.
+        value: String,
+        /// The values that would do.
+        valid: &'static str,
+    },
     /// The model does not have what is asked of it.
     #[error(transparent)]
     Model(#[from] ModelError),
+}
+
+impl CircuitError {
+    /// The error for a setting outside its range.
+    pub(crate) fn setting(what: &'static str, value: impl ToString, valid: &'static str) -> Self {
+        Self::Setting {
+            what,
+            value: value.to_string(),
+            valid,
+        }
+    }
 }

@@ -1,23 +1,24 @@
 //! Which parts of a network carry a difference between two inputs.
 //!
 //! A [`Pair`] is a clean input and a counterfactual: in robustness, the same image attacked. Where
-//! the activation of one run, patched into the other, moves an objective, that site carries the
-//! difference: [`patch_sites`] asks this of any sites, in either [`Direction`].
+//! the activation of one run, patched into the other, moves an objective, that spot carries the
+//! difference: a [`Sweep`] asks this of any spots, in either [`Direction`].
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
-//! use mr_circuits::{Direction, Pair, patch_sites};
-//! use mr_models::{Architecture, Labels, Mlp, Network, Region, objective};
+//! use mr_circuits::{Direction, Grid, Pair, Question, Sweep};
+//! use mr_models::{Architecture, Labels, Mlp, Model, Network, objective};
 //!
 //! let device = Device::flex();
 //! let net = Network::init(Architecture::Mlp(Mlp::default()), 0, &device)?;
 //! let clean = Tensor::<4>::ones([1, 1, 28, 28], &device) * 0.2;
 //! let pair = Pair::new(clean.clone().into(), (clean + 0.1).into())?;
 //! let labels = Labels::of_classes(&[3], &device);
-//! let sites = [("linear1.hook_out".to_string(), Region::default())];
-//! let found = patch_sites(&net, &pair, &labels, &objective::Margin, &sites, Direction::Denoise)?;
+//! let question = Question::new(&net, &objective::Margin, &labels);
+//! let layers = Grid::sites(net.spec(), &["linear1.hook_out"])?.spots();
+//! let found = Sweep::default().patch(question, &pair, Direction::Denoise, &layers, &mut |_, _| {})?;
 //! // A layer that everything passes through carries the whole difference.
-//! assert!((found[0].restored(0) - 1.0).abs() < 1e-3);
+//! assert!((found.restored(0, 0) - 1.0).abs() < 1e-3);
 //! # Ok::<(), mr_circuits::CircuitError>(())
 //! ```
 //!
@@ -81,7 +82,7 @@ pub use faithfulness::{
     completeness, curve, minimality, random_faithfulness,
 };
 pub use pair::Pair;
-pub use patching::{Direction, Patched, patch_sites};
+pub use patching::{Direction, Grid, Patches, PathPatch, Progress, Question, Spot, Sweep};
 pub use probe::{
     Judged, Origin, Positions, Probe, ProbeKind, SavedProbe, Sensitivity, TreeMeasure, TreeProbe,
     concept_sensitivity,

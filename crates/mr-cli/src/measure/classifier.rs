@@ -6,7 +6,8 @@ use anyhow::Result;
 use mr_metrics::{Alignment, AlignmentSummary, ExperimentRecord, Number, accuracy, alignments_of};
 use mr_models::data::Dataset;
 use mr_models::{
-    Labels, Model, Objective, Place, Workers, floats, objective, predictions, value_and_grad,
+    Labels, Model, ModelError, Objective, Place, Workers, floats, objective, predictions,
+    value_and_grad,
 };
 
 use crate::command::LEVEL;
@@ -56,7 +57,7 @@ pub(super) fn measure(
         }
         let before = done.fetch_add(rows.len(), Ordering::Relaxed);
         bar.at(before + rows.len(), String::new);
-        Ok((right, floats(input.real()), gradients))
+        Ok::<_, ModelError>((right, floats(input.real()), gradients))
     });
     let parts = parts?;
     let mut right = Vec::with_capacity(data.len());

@@ -7,7 +7,7 @@ use mr_metrics::superposition::{Spectrum, effective_number};
 use mr_metrics::{ExperimentRecord, Number};
 use mr_models::data::Dataset;
 use mr_models::{Model, Workers};
-use mr_train::{Activations, DictionaryConfig, DictionaryStats, TrainError, fit_tied};
+use mr_train::{Activations, DictionaryConfig, DictionaryStats, fit_tied};
 
 use crate::console::Console;
 use crate::settings::Settings;
@@ -122,10 +122,8 @@ fn effective_features(
         bar.at(done.fetch_add(1, Ordering::Relaxed) + 1, || {
             sites[site].clone()
         });
-        Ok(fitted.map(|fitted| fitted.stats))
+        fitted.map(|fitted| fitted.stats)
     });
-    let fitted: Vec<Result<DictionaryStats, TrainError>> = fitted?;
-    let fitted: Result<Vec<DictionaryStats>, TrainError> = fitted.into_iter().collect();
     let fitted = fitted.context("measure.dictionary")?;
     let mut groups = fitted.chunks(config.dictionaries);
     for (site, activations) in sites.iter().zip(activations) {
