@@ -10,6 +10,7 @@ mod gradients;
 mod hooks;
 mod hugging_face;
 mod journal;
+mod lenses;
 mod masking;
 mod nets;
 mod odd_inputs;

@@ -57,10 +57,13 @@ mod damage;
 mod discovery;
 mod error;
 mod faithfulness;
+mod heads;
 mod layered;
+mod lens;
 mod pair;
 mod patching;
 mod probe;
+mod self_repair;
 mod truth;
 
 pub use ablation::Ablation;
@@ -81,10 +84,13 @@ pub use faithfulness::{
     Curve, Divergence, Diverging, FRACTIONS, Faithful, Faithfulness, Incompleteness, Need, Point,
     completeness, curve, minimality, random_faithfulness,
 };
+pub use heads::{HeadScore, head_scores};
+pub use lens::{DirectAttribution, Reading, Streams, TunedLens, direct_attribution};
 pub use pair::Pair;
 pub use patching::{Direction, Grid, Patches, PathPatch, Progress, Question, Spot, Sweep};
 pub use probe::{
     Judged, Origin, Positions, Probe, ProbeKind, SavedProbe, Sensitivity, TreeMeasure, TreeProbe,
     concept_sensitivity,
 };
+pub use self_repair::{Repair, self_repair};
 pub use truth::edge_auroc;

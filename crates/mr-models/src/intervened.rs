@@ -87,6 +87,12 @@ impl<M: Model> Model for Intervened<M> {
         self.model.carried(site, channels, change)
     }
 
+    fn direct(&self, part: Tensor<3>, scale: Option<&Tensor<3>>) -> Option<Tensor<3>> {
+        let last = self.model.spec().stages() - 1;
+        let linear = !self.edits_stage(last);
+        linear.then(|| self.model.direct(part, scale)).flatten()
+    }
+
     fn is_random(&self) -> bool {
         self.model.is_random()
     }

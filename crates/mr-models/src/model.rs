@@ -63,6 +63,14 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// What a part of the last residual stream `[batch, position, channel]` adds to the logits by itself,
+    /// where the final norm, if there is one, divides by this scale `[batch, position, 1]`: logits
+    /// without their terms. `None` where logits are not linear in the stream even then.
+    fn direct(&self, part: Tensor<3>, scale: Option<&Tensor<3>>) -> Option<Tensor<3>> {
+        let _ = (part, scale);
+        None
+    }
+
     /// Whether two passes over the same input may differ: a defence that draws random numbers.
     fn is_random(&self) -> bool {
         false
@@ -146,6 +154,10 @@ macro_rules! forwarded {
                 change: Tensor<3>,
             ) -> Option<Tensor<3>> {
                 (**self).carried(site, channels, change)
+            }
+
+            fn direct(&self, part: Tensor<3>, scale: Option<&Tensor<3>>) -> Option<Tensor<3>> {
+                (**self).direct(part, scale)
             }
 
             fn is_random(&self) -> bool {

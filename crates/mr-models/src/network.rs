@@ -224,6 +224,11 @@ impl Model for Network {
         definition.carried(&self.weights, site, channels, change)
     }
 
+    fn direct(&self, part: Tensor<3>, scale: Option<&Tensor<3>>) -> Option<Tensor<3>> {
+        let definition = self.architecture.definition();
+        definition.direct(&self.weights, part, scale)
+    }
+
     fn shortcut(&self, input: &Input) -> Option<Shortcut<'_>> {
         let definition = self.architecture.definition();
         definition.shortcut(&self.spec, &self.weights, input)

@@ -59,6 +59,10 @@ impl<M: Model> Model for OfLength<M> {
         self.model.carried(site, channels, change)
     }
 
+    fn direct(&self, part: Tensor<3>, scale: Option<&Tensor<3>>) -> Option<Tensor<3>> {
+        self.model.direct(part, scale)
+    }
+
     fn is_random(&self) -> bool {
         self.model.is_random()
     }

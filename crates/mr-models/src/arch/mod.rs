@@ -148,6 +148,16 @@ pub(crate) trait Definition {
         None
     }
 
+    /// What a part of the last residual stream adds to the logits, the final norm's scale given.
+    fn direct(
+        &self,
+        _weights: &Weights,
+        _part: Tensor<3>,
+        _scale: Option<&Tensor<3>>,
+    ) -> Option<Tensor<3>> {
+        None
+    }
+
     /// Its operations in evaluation mode, in their order, where they are a chain.
     fn layers(&self, weights: &Weights) -> Option<Vec<Layer>>;
 

@@ -152,6 +152,15 @@ impl Definition for Transformer {
         carried::carried(self, weights, site, channels, change)
     }
 
+    fn direct(
+        &self,
+        weights: &Weights,
+        part: Tensor<3>,
+        scale: Option<&Tensor<3>>,
+    ) -> Option<Tensor<3>> {
+        head::direct(self, weights, part, scale)
+    }
+
     fn layers(&self, _weights: &Weights) -> Option<Vec<Layer>> {
         None
     }
