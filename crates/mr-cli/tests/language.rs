@@ -40,3 +40,20 @@ fn tasks_are_shown_with_their_answers() {
     let error = lab.error("data show repeated --set data.context=3");
     assert!(error.contains("context is 3"), "{error}");
 }
+
+#[test]
+fn a_text_is_learned_and_gone_on_with() {
+    let lab = Lab::new();
+    lab.write("abc.txt", "abcdefg".repeat(100));
+    lab.run(
+        "train --arch transformer --data text --set data.text=abc.txt --set data.context=8 \
+         --layers 1 --set model.d_model=16 --set model.heads=2 --set model.d_mlp=32 --steps 200 \
+         --batch-size 16 --lr 0.01 --out abc",
+    );
+    let words = "generate --model abc --prompt abc --tokens 9 --temperature 0";
+    assert_eq!(lab.json(words)["text"], "defgabcde");
+    let error = lab.error("generate --model abc --prompt xyz");
+    assert!(error.contains("'x'"), "{error}");
+    let error = lab.error("generate --model abc --prompt a --temperature -1");
+    assert!(error.contains("temperature is -1"), "{error}");
+}

@@ -12,6 +12,7 @@ mod devices;
 mod eval;
 mod fitted;
 mod gain;
+mod generate;
 mod measure;
 mod models;
 mod patch;
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Patch(Box<patch::Arguments>),
     Aim(Box<aim::Arguments>),
     Gain(Box<gain::Arguments>),
+    Generate(generate::Arguments),
     BenchAttacks(Box<bench_attacks::Arguments>),
     Checklist(Box<checklist::Arguments>),
     Measure(Box<measure::Arguments>),
@@ -67,6 +69,7 @@ impl Command {
             Self::Patch(arguments) => patch::run(&arguments, console),
             Self::Aim(arguments) => aim::run(&arguments, console),
             Self::Gain(arguments) => gain::run(&arguments, console),
+            Self::Generate(arguments) => generate::run(&arguments, console),
             Self::BenchAttacks(arguments) => bench_attacks::run(&arguments, console),
             Self::Checklist(arguments) => checklist::run(&arguments, console),
             Self::Measure(arguments) => measure::run(&arguments, console),

@@ -62,11 +62,17 @@ impl Source {
             Examples::Set(data) => (data.shape(), data.classes() as i64),
             Examples::Stream(features) => ([features.features(), 1, 1], 0),
             Examples::Sequences(data, _) => {
+                // Where there are other networks, the trainer says that they take no tokens.
+                let at = match layers.text("model.type") {
+                    Some("transformer") => "model.input.tokens",
+                    Some("rnn") => "model",
+                    _ => return,
+                };
                 for (key, size) in [
                     ("vocabulary", data.vocabulary()),
                     ("context", data.positions()),
                 ] {
-                    layers.beneath(&format!("model.input.tokens.{key}"), size as i64);
+                    layers.beneath(&format!("{at}.{key}"), size as i64);
                 }
                 return;
             }
