@@ -71,7 +71,9 @@ pub use abstraction::{
     Aligned, CausalModel, Claim, Interchange, Interchanged, Scrubbed, Split, Subspace, Task,
     interchange, scrub, split_effect,
 };
-pub use attribution::{EdgeScores, Path, edge_attribution};
+pub use attribution::{
+    EdgeScores, IntegratedGradients, Path, edge_attribution, integrated_gradients,
+};
 pub use circuit::{Circuit, Difference, Null, Ranking, difference, drawing, random_overlap};
 pub use cut::Cut;
 pub use damage::{

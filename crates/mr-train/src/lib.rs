@@ -43,6 +43,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod trainer;
+mod tuned_lens;
 
 pub use alignment::{AlignmentConfig, FittedAlignment, fit_alignment};
 pub use canary::{Answer, Canary};
@@ -65,3 +66,4 @@ pub use probe::{
 };
 pub use source::TrainingData;
 pub use trainer::{Ending, TrainProgress, Trained, Trainer};
+pub use tuned_lens::{TunedLensConfig, fit_tuned_lens};

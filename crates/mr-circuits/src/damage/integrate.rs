@@ -36,15 +36,15 @@ impl Default for Integration {
 /// The path of each example: how the activation changes along it, and the mean gradient on the way. Their
 /// product, summed, is the change of the objective.
 #[derive(Debug)]
-pub(super) struct Integrated {
+pub(crate) struct Integrated {
     /// Adversarial minus clean activation `[batch, position, channel]`.
-    pub(super) change: Tensor<3>,
+    pub(crate) change: Tensor<3>,
     /// Mean gradient of the objective `[batch, position, channel]`.
-    pub(super) gradient: Tensor<3>,
+    pub(crate) gradient: Tensor<3>,
     /// The objective of the clean and of the adversarial run.
-    pub(super) values: [Vec<f32>; 2],
+    pub(crate) values: [Vec<f32>; 2],
     /// Steps that each example took.
-    pub(super) steps: Vec<usize>,
+    pub(crate) steps: Vec<usize>,
 }
 
 /// An input as an activation `[batch, position, channel]`.
@@ -61,7 +61,7 @@ pub(super) fn pixels(input: &Input) -> Tensor<3> {
 /// the activation along the input's). By the midpoint rule.
 ///
 /// An example whose error is too large is done again with twice the steps, whatever its company.
-pub(super) fn integrate(
+pub(crate) fn integrate(
     model: &dyn Model,
     pair: &Pair,
     labels: &Labels,

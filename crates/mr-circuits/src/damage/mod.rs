@@ -10,6 +10,7 @@ mod split;
 pub use edges::{EdgeDamage, edge_damage, restore_edges};
 pub use front::{Front, Part};
 pub use integrate::Integration;
+pub(crate) use integrate::integrate;
 pub use restore::{Orders, Restored, restore};
 pub use split::{Damage, damage};
 
