@@ -17,6 +17,7 @@
 //! | patch | `data`, `split`, `patch`, `goal`, `fit`, `fit_limit`, `evaluation`, `trained` |
 //! | aim | `data`, `split`, `objective`, `threat`, `attack`, `evaluation`, `trained` |
 //! | gain | `data`, `split`, `gain`, `attack`, `evaluation`, `trained` |
+//! | probe | `data`, `split`, `probe`, `trained`; of a saved one `load` and `concept` |
 //! | measure | `data`, `split`, `measure`, `threat`, `attack`, `epsilons`, `trained` |
 //!
 //! `trained` is what the network says of itself: `name`, `seed`, `step`, and the tables `model`,

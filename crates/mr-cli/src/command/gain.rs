@@ -208,6 +208,7 @@ fn plot(title: &str, lines: &[Line]) -> String {
             low: line.relative.q1,
             middle: line.relative.median,
             high: line.relative.q3,
+            series: 0,
         })
         .collect();
     let about =

@@ -16,6 +16,7 @@ mod generate;
 mod measure;
 mod models;
 mod patch;
+mod probe;
 mod report;
 mod search;
 mod threat;
@@ -49,6 +50,7 @@ pub(crate) enum Command {
     BenchAttacks(Box<bench_attacks::Arguments>),
     Checklist(Box<checklist::Arguments>),
     Measure(Box<measure::Arguments>),
+    Probe(Box<probe::Arguments>),
     Verify(verify::Arguments),
     Report(report::Arguments),
     Data(data::Arguments),
@@ -73,6 +75,7 @@ impl Command {
             Self::BenchAttacks(arguments) => bench_attacks::run(&arguments, console),
             Self::Checklist(arguments) => checklist::run(&arguments, console),
             Self::Measure(arguments) => measure::run(&arguments, console),
+            Self::Probe(arguments) => probe::run(&arguments, console),
             Self::Verify(arguments) => verify::run(arguments, console),
             Self::Report(arguments) => report::run(arguments, console),
             Self::Data(arguments) => data::run(arguments, console),

@@ -43,6 +43,12 @@ pub(super) fn gains(records: &[&ExperimentRecord], bootstrap: Bootstrap) -> Vec<
     charts(records, RecordKind::Gain, along, Some(bootstrap))
 }
 
+/// What probes read, by site.
+pub(super) fn probes(records: &[&ExperimentRecord], bootstrap: Bootstrap) -> Vec<Chart> {
+    let along = |series: &Series| series.x_label.starts_with("site");
+    charts(records, RecordKind::Probe, along, Some(bootstrap))
+}
+
 /// The curves of one line of a chart, one per run, each with its seed.
 type Line<'a> = Vec<(u64, &'a Series)>;
 

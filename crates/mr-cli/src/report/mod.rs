@@ -13,6 +13,7 @@ mod naming;
 mod natural;
 mod outcome;
 mod page;
+mod pictures;
 pub(crate) mod png;
 mod provenance;
 mod record;
@@ -22,7 +23,7 @@ mod table;
 mod variant;
 mod verdicts;
 
-pub(crate) use chart::{Row, band, lines, rows};
+pub(crate) use chart::{Row, band, lines, rows, shares};
 pub(crate) use gather::{Located, gather, records};
 pub(crate) use outcome::{demand_of, observed};
 pub(crate) use page::{Report, render};

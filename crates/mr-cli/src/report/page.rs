@@ -7,14 +7,14 @@ use mr_metrics::stats::Bootstrap;
 use serde_json::Value;
 
 use super::chart::{Chart, figure};
-use super::curves::{certified, corruptions, gains, security, training};
+use super::curves::{certified, corruptions, gains, probes, security, training};
 use super::finding::{self, Evidence};
 use super::gather::{Located, records};
 use super::provenance::{self, Origin};
 use super::style::style;
 use super::variant::is_of_images;
 use super::verdicts::table;
-use super::{record, samples};
+use super::{pictures, record, samples};
 
 /// What a report is drawn from.
 pub(crate) struct Report<'a> {
@@ -61,6 +61,7 @@ pub(crate) fn render(report: &Report<'_>) -> String {
                 main {
                     @if let Some(verdicts) = report.verdicts { (summary(verdicts)) }
                     @if let Some(verdicts) = report.verdicts { (findings(report, verdicts)) }
+                    (pictures::section(report.located))
                     (samples::section(report.located))
                     (curves(report, bootstrap.unwrap_or_default()))
                     section id="records" {
@@ -182,6 +183,12 @@ fn curves(report: &Report<'_>, bootstrap: Bootstrap) -> Markup {
                 "Gain by place",
                 "Change of the margin, to first order, for a perturbation as long as the activation.",
                 &gains(&of_images, bootstrap),
+            ))
+            (panels(
+                "probes",
+                "What probes read off each site",
+                "Accuracy on examples that the probe was not fitted to, and that of a control task.",
+                &probes(&of_images, bootstrap),
             ))
             (panels(
                 "training",

@@ -53,6 +53,9 @@
 //!
 //! [measure]                # what `mr measure` measures
 //! saliency = true
+//!
+//! [probe]                  # what `mr probe` reads
+//! kind = "logistic"
 //! ```
 //!
 //! `target` ("next", "random" or a class), `epsilons` (a curve), `objective` (what `mr aim` drives up) and
@@ -63,6 +66,7 @@ mod blame;
 mod corrupt;
 mod layers;
 mod patch;
+mod probe;
 
 use std::path::{Path, PathBuf};
 
@@ -81,6 +85,7 @@ use toml::Value;
 pub(crate) use corrupt::CorruptConfig;
 pub(crate) use layers::Layers;
 use patch::PatchConfig;
+pub(crate) use probe::{ProbeSettings, ReadOut};
 
 use crate::measure::MeasureConfig;
 
@@ -169,6 +174,7 @@ pub(crate) struct Settings {
     pub(crate) measure: MeasureConfig,
     pub(crate) objective: Option<String>,
     pub(crate) gain: GainConfig,
+    pub(crate) probe: ProbeSettings,
 }
 
 impl Common {
@@ -181,7 +187,14 @@ impl Common {
         for assignment in &self.set {
             layers.set(assignment)?;
         }
-        for table in ["train", "evaluation", "measure", "checklist", "fit"] {
+        for table in [
+            "train",
+            "evaluation",
+            "measure",
+            "checklist",
+            "fit",
+            "probe",
+        ] {
             layers.flag("--seed", &format!("{table}.seed"), self.seed)?;
         }
         layers.flag("--seed", "seed", self.seed)?;
@@ -217,7 +230,14 @@ impl Settings {
     /// Reads the layers; a seed of the root is that of every table without its own.
     pub(crate) fn of(mut layers: Layers) -> Result<Self> {
         if let Some(seed @ Value::Integer(_)) = layers.get("seed").cloned() {
-            for table in ["train", "evaluation", "measure", "checklist", "fit"] {
+            for table in [
+                "train",
+                "evaluation",
+                "measure",
+                "checklist",
+                "fit",
+                "probe",
+            ] {
                 layers.beneath(&format!("{table}.seed"), seed.clone());
             }
         }

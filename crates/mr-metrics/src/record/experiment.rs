@@ -42,6 +42,8 @@ pub enum RecordKind {
     Gain,
     /// Attacks were compared on a model.
     BenchAttacks,
+    /// A model's sites were read by probes.
+    Probe,
 }
 
 impl fmt::Display for RecordKind {
@@ -59,6 +61,7 @@ impl fmt::Display for RecordKind {
             Self::Aim => "aim",
             Self::Gain => "gain",
             Self::BenchAttacks => "bench-attacks",
+            Self::Probe => "probe",
         })
     }
 }

@@ -20,4 +20,4 @@ pub(super) use figure::figure;
 pub(crate) use file::{band, lines};
 pub(super) use number::{raised, trimmed};
 pub(super) use plan::{Chart, Intervals, Size};
-pub(crate) use rows::{Row, rows};
+pub(crate) use rows::{Row, rows, shares};

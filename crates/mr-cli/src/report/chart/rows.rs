@@ -19,6 +19,8 @@ pub(crate) struct Row {
     pub(crate) middle: f64,
     /// Upper quartile.
     pub(crate) high: f64,
+    /// The number of the colour that it is drawn in.
+    pub(crate) series: usize,
 }
 
 const WIDE: f64 = 720.0;
@@ -29,19 +31,36 @@ const SIZE: f64 = 13.0;
 
 /// The rows as an SVG file, on a logarithmic axis where nothing is 0 or below.
 pub(crate) fn rows(title: &str, about: &str, rows: &[Row]) -> String {
-    let finite = |row: &&Row| {
-        [row.low, row.middle, row.high]
-            .iter()
-            .all(|v| v.is_finite())
-    };
-    let drawn: Vec<&Row> = rows.iter().filter(finite).collect();
+    let drawn = finite(rows);
     let values = || drawn.iter().flat_map(|row| [row.low, row.middle, row.high]);
     let scale = if values().all(|value| value > 0.0) {
         Scale::Log
     } else {
         Scale::Linear
     };
+    let suffix = match scale {
+        Scale::Log => " (log scale)",
+        Scale::Linear => "",
+    };
     let axis = Axis::over(values(), scale, 6);
+    file(title, &format!("{about}{suffix}"), &drawn, &axis, None)
+}
+
+/// Rows of shares from 0 to 1, with a line across them at one.
+pub(crate) fn shares(title: &str, about: &str, rows: &[Row], line: f64) -> String {
+    file(title, about, &finite(rows), &Axis::unit(), Some(line))
+}
+
+fn finite(rows: &[Row]) -> Vec<&Row> {
+    let finite = |row: &&Row| {
+        [row.low, row.middle, row.high]
+            .iter()
+            .all(|v| v.is_finite())
+    };
+    rows.iter().filter(finite).collect()
+}
+
+fn file(title: &str, about: &str, drawn: &[&Row], axis: &Axis, line: Option<f64>) -> String {
     let names = drawn.iter().map(|row| width(&row.name, SIZE));
     let left = names.fold(40.0, f64::max).min(0.5 * WIDE) + 16.0;
     let right = WIDE - 24.0;
@@ -69,15 +88,13 @@ pub(crate) fn rows(title: &str, about: &str, rows: &[Row]) -> String {
                 (high, y + 5.0),
                 (low, y + 5.0),
             ];
-            canvas.polygon(&bar, Ink::Series(0), 0.35);
-            canvas.disc((x(row.middle), y), 4.0, Ink::Series(0), 1.0);
+            canvas.polygon(&bar, Ink::Series(row.series), 0.35);
+            canvas.disc((x(row.middle), y), 4.0, Ink::Series(row.series), 1.0);
         }
-        let suffix = if scale == Scale::Log {
-            " (log scale)"
-        } else {
-            ""
-        };
-        let about = fitted(&format!("{about}{suffix}"), SIZE, WIDE - 8.0);
+        if let Some(at) = line.map(x) {
+            canvas.line((at, TOP), (at, bottom), Ink::Muted, 1.5);
+        }
+        let about = fitted(about, SIZE, WIDE - 8.0);
         canvas.text(&about, (right, bottom + 40.0), Anchor::End, SIZE, Ink::Text);
     });
     let mut file = String::new();
@@ -103,6 +120,7 @@ mod tests {
             low: middle / 2.0,
             middle,
             high: middle * 2.0,
+            series: 0,
         }
     }
 

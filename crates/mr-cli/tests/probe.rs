@@ -1,0 +1,93 @@
+//! `mr probe` from end to end.
+
+mod support;
+
+use mr_metrics::ExperimentRecord;
+use serde_json::Value;
+use support::Lab;
+
+fn number(object: &Value, name: &str) -> f64 {
+    let value = object["numbers"][name]["value"].as_f64();
+    value.unwrap_or_else(|| panic!("{name}: {object}"))
+}
+
+#[test]
+fn every_layer_is_probed_and_drawn_with_its_control_task() {
+    let lab = Lab::new();
+    lab.net();
+    let words = "probe --model net --limit 120 --folds 3 --set probe.resamples=200";
+    let found = lab.json(&format!("{words} --out probed --plot accuracy.svg"));
+    let accuracy = number(&found, "linear1.hook_out.accuracy");
+    let control = number(&found, "linear1.hook_out.control_accuracy");
+    let selectivity = number(&found, "linear1.hook_out.selectivity");
+    assert!(accuracy > 2.0 * number(&found, "chance"), "{found}");
+    assert!((accuracy - control - selectivity).abs() < 1e-9 && selectivity > 0.0);
+    let drawn = String::from_utf8(lab.read("accuracy.svg")).unwrap();
+    assert!(drawn.contains(">linear1.hook_out</text>") && drawn.contains(">control task</text>"));
+    assert_eq!(lab.read("probed/probe.svg"), drawn.as_bytes());
+    let record = ExperimentRecord::read(&lab.path("probed/record.json")).unwrap();
+    assert_eq!(record.series["accuracy"].x.len(), 1);
+    // Threads change nothing.
+    let again = lab.json(&format!("{words} --threads 1"));
+    assert_eq!(again["numbers"], found["numbers"]);
+    let page = lab.run("report --records probed --out report.html");
+    assert!(page.status.success());
+    let page = String::from_utf8(lab.read("report.html")).unwrap();
+    assert!(page.contains("linear1.hook_out.selectivity"));
+}
+
+#[test]
+fn a_saved_concept_loads_again_and_is_refused_elsewhere() {
+    let lab = Lab::new();
+    lab.net();
+    for kind in ["linear", "mean-difference", "mass-mean", "cav"] {
+        let words = format!(
+            "probe --model net --limit 120 --concept 1 --kind {kind} --site linear1.hook_out --folds 3"
+        );
+        let fitted = lab.json(&format!(
+            "{words} --save one.safetensors --set probe.resamples=100"
+        ));
+        let loaded = lab.json("probe --model net --limit 120 --concept 1 --load one.safetensors");
+        // The same examples, now by the probe that was fitted to all of them.
+        let seen = number(&loaded, "linear1.hook_out.accuracy");
+        assert!(seen > 0.85, "{kind}: {seen}");
+        assert!(
+            seen >= number(&fitted, "linear1.hook_out.accuracy") - 0.02,
+            "{kind}"
+        );
+        if kind == "cav" {
+            assert_eq!(fitted["tables"]["tcav"]["columns"][2], "score");
+        }
+    }
+    let error = lab.error("probe --model net --limit 120 --load one.safetensors");
+    assert!(error.contains("name its concept with --concept"), "{error}");
+    lab.run("train --arch mlp --set model.hidden=[8] --epochs 1 --limit 50 --seed 9 --out other");
+    let error = lab.error("probe --model other --limit 120 --concept 1 --load one.safetensors");
+    assert!(error.contains("was fitted on another network"), "{error}");
+}
+
+#[test]
+fn bad_words_are_answered() {
+    let lab = Lab::new();
+    lab.net();
+    for (words, said) in [
+        ("--site linear1.hook_ou", "did you mean linear1.hook_out"),
+        ("--kind cav", "name its classes with --concept"),
+        ("--concept Sandall", "did you mean Sandal?"),
+        (
+            "--positions middle",
+            "must be mean, each, all, last or an index",
+        ),
+        ("--positions 3", "it has 1, counted from 0"),
+        ("--lambda -1", "lambda is -1"),
+        ("--folds 1", "folds is 1"),
+        ("--limit 10 --set probe.types=50", "types is 50"),
+        ("--load nothing.safetensors", "nothing.safetensors"),
+    ] {
+        let error = lab.error(
+            &format!("probe --model net --limit 60 {words}")
+                .replace("--limit 60 --limit 10", "--limit 10"),
+        );
+        assert!(error.contains(said), "{words}: {error}");
+    }
+}
