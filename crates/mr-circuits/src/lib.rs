@@ -47,6 +47,11 @@
 //! assert_eq!(without.logits(pair.clean()).dims(), net.logits(pair.clean()).dims());
 //! # Ok::<(), mr_circuits::CircuitError>(())
 //! ```
+//!
+//! What a site *holds* is asked by a [`Probe`] or a [`TreeProbe`], which `mr-train` fits. Whether a network
+//! *uses* it as a [`CausalModel`] says, is asked by rewriting both alike ([`interchange`]), by exchanging all
+//! that is said not to matter ([`scrub`]), and of a subspace by what is left of its effect without the part
+//! that nothing reads ([`split_effect`]).
 
 mod ablation;
 mod abstraction;

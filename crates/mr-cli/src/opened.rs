@@ -19,14 +19,33 @@ use crate::subject::{self, Subject, SubjectFlags, json};
 
 /// What a command looks at, and how.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct Opened<D = Dataset> {
     pub(crate) subject: Subject,
-    pub(crate) data: Dataset,
+    pub(crate) data: D,
     pub(crate) settings: Settings,
     pub(crate) device: NamedDevice,
     /// What bare weights are the weights of.
     arch: Option<String>,
     overwrite: bool,
+}
+
+/// Examples that a command looks at.
+pub(crate) trait Examples {
+    /// What they are called, such as `mnist`.
+    fn name(&self) -> &str;
+
+    /// How many there are.
+    fn count(&self) -> usize;
+}
+
+impl Examples for Dataset {
+    fn name(&self) -> &str {
+        self.name()
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
 }
 
 impl Opened {
@@ -37,20 +56,10 @@ impl Opened {
         running: &RunFlags,
         own: impl FnOnce(&mut Layers) -> Result<()>,
     ) -> Result<Self> {
-        let mut layers = running.layers()?;
-        on.data.apply(&mut layers)?;
-        own(&mut layers)?;
-        let (subject, device) = Subject::open(on, &mut layers)?;
-        let settings = Settings::of(layers)?;
-        let data = load(&settings.data, settings.split)?;
-        subject.takes(&data)?;
-        Ok(Self {
-            subject,
-            data,
-            settings,
-            device,
-            arch: on.arch.clone(),
-            overwrite: running.common.overwrite,
+        Self::with(on, running, own, |settings, subject| {
+            let data = load(&settings.data, settings.split)?;
+            subject.takes(&data)?;
+            Ok(data)
         })
     }
 
@@ -58,27 +67,6 @@ impl Opened {
     pub(crate) fn threat(&self) -> Result<&ThreatModel> {
         let threat = self.settings.threat.as_ref();
         threat.context("no threat: give --epsilon (and --norm), or a [threat] table")
-    }
-
-    /// Refuses a network without classes.
-    pub(crate) fn classifies(&self) -> Result<()> {
-        if self.subject.is_autoencoder() {
-            bail!(
-                "{}: an autoencoder classifies nothing; `mr measure` has the attack on it",
-                self.subject.path
-            );
-        }
-        Ok(())
-    }
-
-    /// `net on mnist (9 examples)`.
-    pub(crate) fn title(&self) -> String {
-        format!(
-            "{} on {} ({})",
-            self.subject.title(),
-            self.data.name(),
-            plural(self.data.len(), "example")
-        )
     }
 
     /// `net on mnist (9 examples), Linf 0.1 at the input`.
@@ -104,6 +92,53 @@ impl Opened {
         };
         Ok(Some(load().with_context(|| flag.to_string())?.network))
     }
+}
+
+impl<D: Examples> Opened<D> {
+    /// As [`of`](Opened::of), with examples that `load` brings, of which it finds out whether the network
+    /// takes them.
+    pub(crate) fn with(
+        on: &SubjectFlags,
+        running: &RunFlags,
+        own: impl FnOnce(&mut Layers) -> Result<()>,
+        load: impl FnOnce(&Settings, &Subject) -> Result<D>,
+    ) -> Result<Self> {
+        let mut layers = running.layers()?;
+        on.data.apply(&mut layers)?;
+        own(&mut layers)?;
+        let (subject, device) = Subject::open(on, &mut layers)?;
+        let settings = Settings::of(layers)?;
+        let data = load(&settings, &subject)?;
+        Ok(Self {
+            subject,
+            data,
+            settings,
+            device,
+            arch: on.arch.clone(),
+            overwrite: running.common.overwrite,
+        })
+    }
+
+    /// Refuses a network without classes.
+    pub(crate) fn classifies(&self) -> Result<()> {
+        if self.subject.is_autoencoder() {
+            bail!(
+                "{}: an autoencoder classifies nothing; `mr measure` has the attack on it",
+                self.subject.path
+            );
+        }
+        Ok(())
+    }
+
+    /// `net on mnist (9 examples)`.
+    pub(crate) fn title(&self) -> String {
+        format!(
+            "{} on {} ({})",
+            self.subject.title(),
+            self.data.name(),
+            plural(self.data.count(), "example")
+        )
+    }
 
     /// Drafts the record of a run and opens its folder. `own` is what its settings have besides data
     /// and network.
@@ -125,7 +160,8 @@ impl Opened {
             None => None,
         };
         Ok(Begun {
-            opened: self,
+            settings,
+            count: self.data.count(),
             record,
             output,
             started: Instant::now(),
@@ -136,7 +172,9 @@ impl Opened {
 /// A run under way: what it is to write can be written.
 #[derive(Debug)]
 pub(crate) struct Begun<'a> {
-    opened: &'a Opened,
+    settings: &'a Settings,
+    /// Number of examples.
+    count: usize,
     pub(crate) record: ExperimentRecord,
     pub(crate) output: Option<Output>,
     started: Instant,
@@ -157,7 +195,7 @@ impl Begun<'_> {
     /// The record for a program, and of how many examples it is.
     pub(crate) fn object(&self) -> Value {
         let mut object = self.record.to_json();
-        object["n"] = self.opened.data.len().into();
+        object["n"] = self.count.into();
         object
     }
 
@@ -186,7 +224,7 @@ impl Begun<'_> {
         object["seconds"] = seconds.into();
         if let Some(output) = &self.output {
             output.write(&self.record)?;
-            object["out"] = json!(self.opened.settings.out);
+            object["out"] = json!(self.settings.out);
         }
         console.say(listing);
         if let Some(examples) = examples {

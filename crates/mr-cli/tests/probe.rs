@@ -75,7 +75,7 @@ fn bad_words_are_answered() {
         ("--kind cav", "name its classes with --concept"),
         ("--concept Sandall", "did you mean Sandal?"),
         (
-            "--positions middle",
+            "--set probe.positions=middle",
             "must be mean, each, all, last or an index",
         ),
         ("--positions 3", "it has 1, counted from 0"),
@@ -90,4 +90,37 @@ fn bad_words_are_answered() {
         );
         assert!(error.contains(said), "{words}: {error}");
     }
+}
+
+#[test]
+fn prompts_are_probed_for_their_answers_and_brackets_for_their_trees() {
+    let lab = Lab::new();
+    lab.run(
+        "train --arch transformer --data brackets --layers 1 --limit 200 --set data.context=10 \
+         --set model.d_model=16 --set model.heads=2 --set model.d_mlp=32 --steps 20 --batch-size 20 --out net",
+    );
+    let words = "probe --model net --site resid_post.0 --folds 3 --set probe.resamples=100";
+    let site = "blocks.0.hook_resid_post";
+    let answers = lab.json(&format!("{words} --limit 80 --set probe.types=10"));
+    assert_eq!(
+        answers["tables"]["probes"]["rows"][0][1], 16,
+        "the last position alone"
+    );
+    assert!(number(&answers, &format!("{site}.accuracy")) > 0.3);
+    for (kind, measured) in [("distance", "uuas"), ("depth", "root_accuracy")] {
+        let found = lab.json(&format!(
+            "{words} --limit 40 --kind {kind} --rank 6 --set probe.structural.steps=150 --save {kind}.safetensors"
+        ));
+        // Which bracket it is and where it stands are in the stream: the tree is told in part.
+        let own = number(&found, &format!("{site}.spearman"));
+        let control = number(&found, &format!("{site}.control_spearman"));
+        assert!(own > control && own > 0.3, "{kind}: {own} and {control}");
+        assert!(number(&found, &format!("{site}.{measured}")) > 0.0);
+        let error = lab.error(&format!(
+            "probe --model net --limit 40 --load {kind}.safetensors"
+        ));
+        assert!(error.contains("holds a probe of trees"), "{error}");
+    }
+    let error = lab.error("probe --model net --kind distance --rank 17");
+    assert!(error.contains("rank is 17, must be 1 to 16"), "{error}");
 }

@@ -10,11 +10,12 @@ use mr_metrics::{Number, RecordKind};
 use super::gather::Located;
 use super::record::{place, rerun};
 use super::table::of_numbers;
+use crate::layout::plural;
 
 /// Up to so many records stand open; more are folded away.
 const OPEN: usize = 6;
 /// Up to so many numbers of a record are shown beside its pictures; the others are among the records.
-const NUMBERS: usize = 12;
+const NUMBERS: usize = 16;
 /// A larger file would make the page too long to load.
 const LARGEST: u64 = 4 << 20;
 
@@ -61,16 +62,21 @@ fn is_of_insides(one: &Located) -> bool {
 fn record(one: &Located) -> Markup {
     let record = &one.record;
     let title = format!("Numbers of {}", record.name);
+    // A run without a name has that of its kind.
+    let kind = match record.kind.to_string() {
+        kind if kind == record.name => String::new(),
+        kind => format!("{kind}, "),
+    };
     let mut numbers: Vec<(&String, &Number)> = record.numbers.iter().collect();
     let more = numbers.len().saturating_sub(NUMBERS);
     numbers.truncate(NUMBERS);
     html! {
-        h3 { (record.name) " " span.quiet { "(" (record.kind) ", " (place(one)) ")" } }
+        h3 { (record.name) " " span.quiet { "(" (kind) (place(one)) ")" } }
         @for (name, file) in &record.artifacts {
             @if let Some(kind) = media(file) { (picture(one, name, file, kind)) }
         }
         @if !numbers.is_empty() { (of_numbers(&title, numbers.into_iter())) }
-        @if more > 0 { p.quiet { (more) " more numbers are below, among the records." } }
+        @if more > 0 { p.quiet { (plural(more, "further number")) " below, among the records." } }
         @for warning in &record.warnings { p.caution { strong { "Warning:" } (warning) } }
         (rerun(&[record]))
     }
@@ -126,7 +132,7 @@ mod tests {
         record
             .artifacts
             .insert("probe".into(), "probe.safetensors".into());
-        for number in 0..14 {
+        for number in 0..18 {
             record.number(&format!("n{number:02}"), 0.5);
         }
         Located {
@@ -146,7 +152,7 @@ mod tests {
             "{shown}"
         );
         assert!(
-            shown.contains("n11") && !shown.contains("n12") && shown.contains("2 more numbers")
+            shown.contains("n15") && !shown.contains("n16") && shown.contains("2 further numbers")
         );
         assert_eq!(shown.matches("<figure").count(), 1, "{shown}");
     }

@@ -2,10 +2,9 @@
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
-use mr_circuits::{Positions, ProbeKind};
-use mr_models::data::Dataset;
+use mr_circuits::{Positions, ProbeKind, TreeMeasure};
 use mr_models::{ModelError, ModelSpec};
-use mr_train::ProbeConfig;
+use mr_train::{ProbeConfig, StructuralConfig};
 use serde::{Deserialize, Serialize};
 
 /// What is fitted.
@@ -23,13 +22,27 @@ pub(crate) enum ReadOut {
     MassMean,
     /// A concept activation vector: logistic, of a concept against the rest
     Cav,
+    /// A structural probe of distances in a tree
+    Distance,
+    /// A structural probe of depths in a tree
+    Depth,
 }
 
 impl ReadOut {
-    pub(crate) fn kind(self) -> ProbeKind {
+    /// What a structural probe reads.
+    pub(crate) fn tree(self) -> Option<TreeMeasure> {
+        match self {
+            Self::Distance => Some(TreeMeasure::Distance),
+            Self::Depth => Some(TreeMeasure::Depth),
+            _ => None,
+        }
+    }
+
+    /// What a probe of classes is; one of trees is fitted otherwise.
+    fn kind(self) -> ProbeKind {
         match self {
             Self::Linear => ProbeKind::Linear,
-            Self::Logistic => ProbeKind::Logistic,
+            Self::Logistic | Self::Distance | Self::Depth => ProbeKind::Logistic,
             Self::MeanDifference => ProbeKind::MeanDifference,
             Self::MassMean => ProbeKind::MassMean,
             Self::Cav => ProbeKind::Cav,
@@ -49,8 +62,9 @@ pub(crate) struct ProbeSettings {
     pub(crate) sites: Vec<String>,
     /// Classes that are one concept, against the rest; every class by itself where none is named.
     pub(crate) concept: Vec<String>,
-    /// What a sample is.
-    pub(crate) positions: Positions,
+    /// What a sample is: where nothing is said, of images the mean over positions, of prompts the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) positions: Option<Positions>,
     /// The penalty.
     pub(crate) lambda: f64,
     /// Folds, each of which is judged by a probe of the others.
@@ -59,6 +73,8 @@ pub(crate) struct ProbeSettings {
     pub(crate) types: usize,
     /// Resamples of the intervals over examples.
     pub(crate) resamples: usize,
+    /// How structural probes are fitted; their seed is that of the table.
+    pub(crate) structural: StructuralConfig,
 }
 
 impl Default for ProbeSettings {
@@ -69,22 +85,23 @@ impl Default for ProbeSettings {
             kind: ReadOut::default(),
             sites: Vec::new(),
             concept: Vec::new(),
-            positions: fit.positions,
+            positions: None,
             lambda: fit.lambda,
             folds: 5,
             types: 50,
             resamples: 2000,
+            structural: StructuralConfig::default(),
         }
     }
 }
 
 impl ProbeSettings {
-    /// How a probe is fitted.
-    pub(crate) fn fit(&self) -> ProbeConfig {
+    /// How a probe of classes is fitted, on samples of this kind where the settings do not say.
+    pub(crate) fn fit(&self, positions: Positions) -> ProbeConfig {
         ProbeConfig {
             kind: self.kind.kind(),
             lambda: self.lambda,
-            positions: self.positions,
+            positions: self.positions.unwrap_or(positions),
             ..ProbeConfig::default()
         }
     }
@@ -110,51 +127,5 @@ impl ProbeSettings {
             passed.pop();
         }
         Ok(passed)
-    }
-
-    /// What each example is to be read as, and the names of that.
-    pub(crate) fn task(&self, data: &Dataset) -> Result<(Vec<usize>, Vec<String>)> {
-        if self.concept.is_empty() {
-            if self.kind == ReadOut::Cav {
-                bail!(
-                    "a concept activation vector is of a concept: name its classes with --concept, such \
-                     as --concept {}",
-                    data.class_names()[0]
-                );
-            }
-            return Ok((data.labels().to_vec(), data.class_names().to_vec()));
-        }
-        let names = data.class_names();
-        let class = |wanted: &String| -> Result<usize> {
-            let found = names.iter().position(|name| name == wanted);
-            let by_number = || {
-                wanted
-                    .parse()
-                    .ok()
-                    .filter(|&class: &usize| class < names.len())
-            };
-            found.or_else(by_number).map_or_else(
-                || {
-                    let valid = names.iter().map(String::as_str);
-                    Err(ModelError::unknown("class", wanted, valid).into())
-                },
-                Ok,
-            )
-        };
-        let classes: Vec<usize> = self.concept.iter().map(class).collect::<Result<_>>()?;
-        let labels: Vec<usize> = data
-            .labels()
-            .iter()
-            .map(|label| usize::from(classes.contains(label)))
-            .collect();
-        let held = labels.iter().sum::<usize>();
-        if held == 0 || held == labels.len() {
-            bail!(
-                "{held} of {} examples are of the concept: a probe needs both kinds",
-                labels.len()
-            );
-        }
-        let concept: Vec<&str> = classes.iter().map(|&class| names[class].as_str()).collect();
-        Ok((labels, vec!["the rest".into(), concept.join(" or ")]))
     }
 }

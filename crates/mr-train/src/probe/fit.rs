@@ -38,8 +38,8 @@ impl Default for ProbeConfig {
             lambda: 1e-3,
             positions: Positions::default(),
             scaled: true,
-            steps: 1000,
-            tolerance: 1e-5,
+            steps: 2000,
+            tolerance: 1e-4,
         }
     }
 }

@@ -4,35 +4,36 @@ use anyhow::Result;
 use mr_circuits::{Probe, ProbeKind, SavedProbe, concept_sensitivity};
 use mr_metrics::Interval;
 use mr_metrics::stats::{Bootstrap, bca_mean, wilson};
-use mr_models::data::Dataset;
-use mr_models::{Model, ModelSpec};
+use mr_models::Model;
 use mr_train::{
     HeldOut, Labelled, control_labels, fit_probe, folds, held_out, read_sites, types_of_inputs,
 };
 
+use super::data::Probed;
 use super::result::{Found, Line, Raised};
 use crate::command::LEVEL;
 use crate::console::Console;
-use crate::opened::Opened;
+use crate::opened::{Examples, Opened};
 
 /// Everything that is found at these sites.
-pub(super) fn fit(opened: &Opened, sites: &[String], console: &Console) -> Result<Found> {
+pub(super) fn fit(opened: &Opened<Probed>, sites: &[String], console: &Console) -> Result<Found> {
     let (settings, data) = (&opened.settings.probe, &opened.data);
     let model = &opened.subject.network;
-    let (labels, outputs) = settings.task(data)?;
+    let (labels, outputs) = data.task(settings)?;
     let folds = folds(&labels, settings.folds, settings.seed)?;
-    let types = types_of_inputs(&values(data), pixels(data), settings.types, settings.seed)?;
+    let (values, width) = data.values();
+    let types = types_of_inputs(&values, width, settings.types, settings.seed)?;
     let control = control_labels(&types, &labels, settings.seed);
-    let config = settings.fit();
+    let config = settings.fit(data.positions());
 
     let device = &opened.device.device;
-    let bar = console.bar("reading", data.len());
+    let bar = console.bar("reading", data.count());
     let read = read_sites(
         model,
-        data.len(),
+        data.count(),
         &|rows| data.input(rows, device),
         sites,
-        settings.positions,
+        config.positions,
         &|done| bar.at(done, String::new),
     )?;
     drop(bar);
@@ -56,6 +57,10 @@ pub(super) fn fit(opened: &Opened, sites: &[String], console: &Console) -> Resul
         let fitted = fit_probe(of, &task, &rows, &outputs, &config)?;
         let mut line = line(of, &held, &by_chance, settings.resamples, settings.seed)?;
         line.converged &= fitted.converged;
+        if !matches!(config.kind, ProbeKind::Logistic | ProbeKind::Cav) {
+            // Only logits have one.
+            line.log_loss = None;
+        }
         if config.kind == ProbeKind::Cav {
             let memorised = fit_probe(of, &drawn, &rows, &outputs, &config)?.probe;
             line.raised = raised(opened, &fitted.probe, &memorised)?;
@@ -65,9 +70,13 @@ pub(super) fn fit(opened: &Opened, sites: &[String], console: &Console) -> Resul
         probes.push(SavedProbe::Linear(fitted.probe));
     }
     Ok(Found {
+        kind: config.kind.name(),
+        measured: "accuracy",
+        what: match outputs.as_slice() {
+            [_, concept] if !settings.concept.is_empty() => concept.clone(),
+            outputs => format!("{} classes", outputs.len()),
+        },
         chance: chance(&labels, outputs.len()),
-        outputs,
-        kind: config.kind,
         lines,
         probes,
     })
@@ -95,7 +104,8 @@ fn line(
         accuracy: bca_mean(&right, bootstrap)?,
         control: bca_mean(&by_chance, bootstrap)?,
         selectivity: bca_mean(&apart, bootstrap)?,
-        log_loss: losses.iter().sum::<f64>() / losses.len() as f64,
+        log_loss: Some(losses.iter().sum::<f64>() / losses.len() as f64),
+        spearman: None,
         converged: held.converged && control.converged,
         raised: Vec::new(),
     })
@@ -103,13 +113,20 @@ fn line(
 
 /// For each class, on its examples, how often the concept raises its logit; and how often a direction that
 /// was fitted to the control task does.
-fn raised(opened: &Opened, concept: &Probe, control: &Probe) -> Result<Vec<Raised>> {
+fn raised(opened: &Opened<Probed>, concept: &Probe, control: &Probe) -> Result<Vec<Raised>> {
     let (data, model) = (&opened.data, &opened.subject.network);
-    let spec: &ModelSpec = model.spec();
+    let (labels, names) = data.classes();
     let mut found = Vec::new();
-    for class in 0..data.classes().min(spec.classes) {
-        let rows: Vec<usize> = (0..data.len())
-            .filter(|&row| data.labels()[row] == class)
+    // Answers of prompts have other numbers than the tokens that the model tells.
+    let known = if data.prompts().is_some() {
+        0
+    } else {
+        names.len()
+    };
+    let known = known.min(model.spec().classes);
+    for (class, name) in names.iter().enumerate().take(known) {
+        let rows: Vec<usize> = (0..labels.len())
+            .filter(|&row| labels[row] == class)
             .collect();
         if rows.is_empty() {
             continue;
@@ -124,7 +141,7 @@ fn raised(opened: &Opened, concept: &Probe, control: &Probe) -> Result<Vec<Raise
             Ok(wilson(up, rows.len(), LEVEL)?)
         };
         found.push(Raised {
-            class: data.class_names()[class].clone(),
+            class: name.clone(),
             score: share(concept)?,
             control: share(control)?,
         });
@@ -139,12 +156,4 @@ fn chance(labels: &[usize], outputs: usize) -> f64 {
         counts[label] += 1;
     }
     counts.into_iter().max().unwrap_or(0) as f64 / labels.len() as f64
-}
-
-fn pixels(data: &Dataset) -> usize {
-    data.shape().iter().product()
-}
-
-fn values(data: &Dataset) -> Vec<f32> {
-    (0..data.len()).flat_map(|row| data.image(row)).collect()
 }

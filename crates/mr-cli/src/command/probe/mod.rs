@@ -1,8 +1,10 @@
 //! `mr probe`.
 
+mod data;
 mod fitted;
 mod reloaded;
 mod result;
+mod trees;
 
 use std::path::PathBuf;
 
@@ -13,23 +15,31 @@ use mr_metrics::RecordKind;
 use mr_models::Model;
 use serde_json::json;
 
+use self::data::Probed;
 use crate::console::{Console, Outcome};
 use crate::opened::{Opened, Told};
 use crate::output::writable;
-use crate::settings::{ProbeSettings, ReadOut, RunFlags};
+use crate::settings::{Layers, ProbeSettings, ReadOut, RunFlags};
 use crate::subject::{SubjectFlags, digest, json};
 
 /// Name of the plot that lies beside a record.
 const PLOT: &str = "probe.svg";
 /// Examples that are looked at where nothing says how many.
 const EXAMPLES: i64 = 2000;
+/// The same where trees are read.
+const TREES: i64 = 200;
 
 /// Read classes or a concept off the sites of a network by linear probes
 ///
 /// Each example is judged by a probe that was fitted without it. Beside the accuracy stands that of a
 /// control task of the same form, in which every type of input has a label drawn at random: a probe that
 /// does as well there has learned the inputs by heart, so that it says little of the site. Selectivity is
-/// the difference. The type of an image is the nearest of some images that the seed draws.
+/// the difference. The type of an example is the nearest of some examples that the seed draws.
+///
+/// Of prompts the answers are read. Structural probes read the trees of brackets, which bracket hangs on
+/// which or how deep each is, and their control task has the tree of another sentence. The accuracy of
+/// distances is the share of the tree's edges that their minimum spanning tree has (UUAS), that of depths
+/// the share of roots that are found.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mr probe --model runs/half --limit 1000 --plot accuracy.svg
@@ -37,7 +47,8 @@ const EXAMPLES: i64 = 2000;
   mr probe --model runs/half --concept Sandal --concept Sneaker --kind mass-mean
   mr probe --model runs/half --concept 7 --kind cav --site linear1.hook_out --save seven.safetensors
   mr probe --model runs/half --load seven.safetensors --concept 7 --split train --json
-  mr probe --model runs/half --positions all --folds 10 --out runs/half-probed")]
+  mr probe --model runs/half --positions all --folds 10 --out runs/half-probed
+  mr probe --model runs/brackets --kind depth --rank 8 --plot depth.svg")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     on: SubjectFlags,
@@ -48,11 +59,12 @@ pub(crate) struct Arguments {
     /// stream]
     #[arg(long, value_name = "SITE", help_heading = "Probe")]
     site: Vec<String>,
-    /// A class, by name or number, that belongs to the concept; may be repeated [default: read every class]
+    /// A class, by name or number, or an answer to prompts that belongs to the concept; may be repeated
+    /// [default: read every class]
     #[arg(long, value_name = "CLASS", help_heading = "Probe")]
     concept: Vec<String>,
     /// What of a site is a sample: the mean over positions, each, all side by side, the last, or one of
-    /// them, from 0 [default: mean]
+    /// them, from 0 [default: mean; of prompts last]
     #[arg(long, value_name = "mean|each|all|last|N", help_heading = "Probe")]
     positions: Option<Positions>,
     /// Penalty on squared weights [default: 0.001]
@@ -71,8 +83,16 @@ pub(crate) struct Arguments {
         help_heading = "Probe"
     )]
     folds: Option<i64>,
+    /// Dimensions of a structural probe's tree [default: 16, or the site's channels]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Probe"
+    )]
+    rank: Option<i64>,
     /// Judge this probe instead of fitting one; it must be of this network
-    #[arg(long, value_name = "FILE", help_heading = "Probe", conflicts_with_all = ["kind", "site", "positions", "lambda", "folds", "save", "plot"])]
+    #[arg(long, value_name = "FILE", help_heading = "Probe", conflicts_with_all = ["kind", "site", "positions", "lambda", "folds", "rank", "save", "plot"])]
     load: Option<PathBuf>,
     #[command(flatten)]
     running: RunFlags,
@@ -85,7 +105,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
-    let opened = Opened::of(&arguments.on, &arguments.running, |layers| {
+    let own = |layers: &mut Layers| {
         layers.flag(
             "--kind",
             "probe.kind",
@@ -98,9 +118,12 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         layers.flag("--positions", "probe.positions", positions)?;
         layers.flag("--lambda", "probe.lambda", arguments.lambda)?;
         layers.flag("--folds", "probe.folds", arguments.folds)?;
-        layers.beneath("data.limit", EXAMPLES);
+        layers.flag("--rank", "probe.structural.rank", arguments.rank)?;
+        let of_trees = arguments.kind.is_some_and(|kind| kind.tree().is_some());
+        layers.beneath("data.limit", if of_trees { TREES } else { EXAMPLES });
         Ok(())
-    })?;
+    };
+    let opened = Opened::with(&arguments.on, &arguments.running, own, Probed::load)?;
     let (subject, probe) = (&opened.subject, &opened.settings.probe);
     subject.undefended("mr probe")?;
     opened.classifies()?;
@@ -125,7 +148,10 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let config =
         json!({ "probe": json(&ProbeSettings { sites: sites.clone(), ..probe.clone() })? });
     let mut begun = opened.begin(RecordKind::Probe, config)?;
-    let found = fitted::fit(&opened, &sites, console)?;
+    let found = match probe.kind.tree() {
+        Some(measure) => trees::fit(&opened, &sites, measure, console)?,
+        None => fitted::fit(&opened, &sites, console)?,
+    };
     found.fill(&mut begun.record)?;
     for (line, probe) in found.lines.iter().zip(&found.probes) {
         let about = line.about();

@@ -10,13 +10,14 @@ use mr_models::Model;
 use mr_train::read_sites;
 use serde_json::json;
 
+use super::data::Probed;
 use crate::command::LEVEL;
 use crate::console::{Console, Outcome};
 use crate::layout::{Listing, Percent};
-use crate::opened::{Opened, Told};
+use crate::opened::{Examples, Opened, Told};
 
 pub(super) fn run(
-    opened: &Opened,
+    opened: &Opened<Probed>,
     path: &Path,
     origin: &Origin,
     console: &Console,
@@ -30,7 +31,7 @@ pub(super) fn run(
             path.display()
         );
     };
-    let (labels, outputs) = settings.task(data)?;
+    let (labels, outputs) = data.task(settings)?;
     if outputs != probe.outputs {
         bail!(
             "--load {}: the probe tells {}, asked for is {}; name its concept with --concept",
@@ -42,11 +43,11 @@ pub(super) fn run(
     let config = json!({ "load": path, "concept": settings.concept });
     let mut begun = opened.begin(RecordKind::Probe, config)?;
     let device = &opened.device.device;
-    let bar = console.bar("reading", data.len());
+    let bar = console.bar("reading", data.count());
     let sites = [probe.site.clone()];
     let read = read_sites(
         model,
-        data.len(),
+        data.count(),
         &|rows| data.input(rows, device),
         &sites,
         probe.positions,

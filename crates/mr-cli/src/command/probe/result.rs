@@ -1,19 +1,24 @@
 //! What `mr probe` says of what it found.
 
 use anyhow::Result;
-use mr_circuits::{ProbeKind, SavedProbe};
+use mr_circuits::SavedProbe;
 use mr_metrics::{ExperimentRecord, Interval, Series, Short, Table};
 use serde_json::{Map, Value};
 
+use super::data::Probed;
 use crate::layout::{Listing, Percent};
 use crate::opened::Opened;
 use crate::report::{Row, shares};
 
 /// What was found at every site.
 pub(super) struct Found {
-    pub(super) kind: ProbeKind,
-    pub(super) outputs: Vec<String>,
-    /// Accuracy of always naming the most frequent output.
+    /// What was fitted.
+    pub(super) kind: &'static str,
+    /// What its accuracy is called in records.
+    pub(super) measured: &'static str,
+    /// What was read.
+    pub(super) what: String,
+    /// Accuracy of whoever reads nothing.
     pub(super) chance: f64,
     pub(super) lines: Vec<Line>,
     /// The probes, fitted to all examples.
@@ -27,7 +32,10 @@ pub(super) struct Line {
     pub(super) accuracy: Interval,
     pub(super) control: Interval,
     pub(super) selectivity: Interval,
-    pub(super) log_loss: f64,
+    /// Of logistic probes.
+    pub(super) log_loss: Option<f64>,
+    /// Of structural probes, with that of the control task.
+    pub(super) spearman: Option<[f64; 2]>,
     pub(super) converged: bool,
     /// Of a concept activation vector.
     pub(super) raised: Vec<Raised>,
@@ -52,50 +60,41 @@ impl Line {
 }
 
 impl Found {
-    /// Whether scores are logits, of which the log loss means something.
-    fn has_log_loss(&self) -> bool {
-        matches!(self.kind, ProbeKind::Logistic | ProbeKind::Cav)
-    }
-
     /// Puts the numbers into a record.
     pub(super) fn fill(&self, record: &mut ExperimentRecord) -> Result<()> {
         record.number("chance", self.chance);
-        let mut table = Table::default();
+        let control = format!("control_{}", self.measured);
+        let names = [self.measured, control.as_str(), "selectivity"];
+        let last = ["log_loss", "spearman", "control_spearman"];
         let ends = |name: &str| ["", ".low", ".high"].map(|end| format!("{name}{end}"));
-        table.columns = vec!["site".into(), "features".into()];
-        for name in ["accuracy", "control_accuracy", "selectivity"] {
-            table.columns.extend(ends(name));
-        }
-        table.columns.push("log_loss".into());
-        let mut raised = Table {
-            columns: ["site", "class", "score", "control"]
-                .map(String::from)
-                .to_vec(),
-            ..Table::default()
-        };
+        let mut table = Table::default();
+        table.columns.extend(["site", "features"].map(String::from));
+        table.columns.extend(names.into_iter().flat_map(ends));
+        table.columns.extend(last.map(String::from));
+        let mut raised = Table::default();
+        let columns = ["site", "class", "score", "control"];
+        raised.columns.extend(columns.map(String::from));
         for line in &self.lines {
             let mut row: Vec<Value> = vec![line.site.as_str().into(), line.features.into()];
-            for (name, interval) in [
-                ("accuracy", line.accuracy),
-                ("control_accuracy", line.control),
-                ("selectivity", line.selectivity),
-            ] {
+            let intervals = [line.accuracy, line.control, line.selectivity];
+            for (name, interval) in names.into_iter().zip(intervals) {
                 record.number(&format!("{}.{name}", line.site), interval);
                 row.extend([Some(interval.value), interval.low, interval.high].map(Value::from));
             }
-            if self.has_log_loss() {
-                record.number(&format!("{}.log_loss", line.site), line.log_loss);
-                row.push(line.log_loss.into());
-            } else {
-                row.push(Value::Null);
+            let [own, by_chance] = line.spearman.map_or([None; 2], |both| both.map(Some));
+            for (name, value) in last.into_iter().zip([line.log_loss, own, by_chance]) {
+                if let Some(value) = value {
+                    record.number(&format!("{}.{name}", line.site), value);
+                }
+                row.push(value.filter(|value| value.is_finite()).into());
             }
             table.rows.push(row);
             for one in &line.raised {
                 let name = format!("{}.tcav.{}", line.site, one.class);
                 record.number(&name, one.score);
-                let scores = [one.score.value, one.control.value].map(Value::from);
-                let mut row = vec![line.site.as_str().into(), one.class.as_str().into()];
-                row.extend(scores);
+                let mut row: Vec<Value> =
+                    vec![line.site.as_str().into(), one.class.as_str().into()];
+                row.extend([one.score.value, one.control.value].map(Value::from));
                 raised.rows.push(row);
             }
             if !line.converged {
@@ -111,10 +110,8 @@ impl Found {
         }
         // A report draws curves: the sites are numbered in the order of the table.
         let x: Vec<f64> = (0..self.lines.len()).map(|at| at as f64).collect();
-        for (name, of) in [
-            ("accuracy", (|line| line.accuracy) as fn(&Line) -> Interval),
-            ("control_accuracy", |line| line.control),
-        ] {
+        let of: [fn(&Line) -> Interval; 2] = [|line| line.accuracy, |line| line.control];
+        for (name, of) in names.into_iter().zip(of) {
             let all = || self.lines.iter().map(of);
             let label = "site, as numbered in the table of probes";
             let mut curve = Series::new(label, x.clone(), all().map(|i| i.value).collect());
@@ -125,16 +122,12 @@ impl Found {
         Ok(())
     }
 
-    fn title(&self, opened: &Opened) -> String {
-        let what = match self.outputs.as_slice() {
-            [_, concept] if !opened.settings.probe.concept.is_empty() => concept.clone(),
-            outputs => format!("{} classes", outputs.len()),
-        };
-        format!("{}, {} probe of {what}", opened.title(), self.kind.name())
+    fn title(&self, opened: &Opened<Probed>) -> String {
+        format!("{}, {} probe of {}", opened.title(), self.kind, self.what)
     }
 
     /// Accuracy by site, with that of the control task.
-    pub(super) fn plot(&self, opened: &Opened) -> String {
+    pub(super) fn plot(&self, opened: &Opened<Probed>) -> String {
         let row = |name: String, interval: Interval, series| Row {
             name,
             low: interval.low.unwrap_or(interval.value),
@@ -149,31 +142,35 @@ impl Found {
             ]
         };
         let rows: Vec<Row> = self.lines.iter().flat_map(of).collect();
-        let about = "held-out accuracy with its interval over examples; the line is chance";
-        shares(&self.title(opened), about, &rows, self.chance)
+        let about = format!(
+            "held-out {} with its interval over examples; the line is chance",
+            self.measured.replace('_', " ")
+        );
+        shares(&self.title(opened), &about, &rows, self.chance)
     }
 
     /// For a person.
-    pub(super) fn listing(&self, opened: &Opened) -> Listing {
+    pub(super) fn listing(&self, opened: &Opened<Probed>) -> Listing {
         let mut listing = Listing::new(self.title(opened));
-        let headings = [
-            "site",
-            "features",
-            "accuracy",
-            "control task",
-            "selectivity",
-        ];
-        let with_loss = self.has_log_loss();
-        let last = with_loss.then_some("log loss");
-        let headings = headings.into_iter().chain(last);
-        listing.row(headings.map(ToString::to_string));
+        let measured = self.measured.replace('_', " ");
+        let mut headings = vec!["site", "features", &measured, "control task", "selectivity"];
+        let first = self.lines.first();
+        if first.is_some_and(|line| line.log_loss.is_some()) {
+            headings.push("log loss");
+        }
+        if first.is_some_and(|line| line.spearman.is_some()) {
+            headings.extend(["spearman", "control task"]);
+        }
+        listing.row(headings.into_iter().map(ToString::to_string));
         for line in &self.lines {
             let mut cells = vec![line.site.clone(), line.features.to_string()];
             let percents = [line.accuracy, line.control, line.selectivity];
             cells.extend(percents.map(|interval| Percent(interval).to_string()));
-            if with_loss {
-                cells.push(Short(line.log_loss).to_string());
-            }
+            let numbers = line
+                .log_loss
+                .into_iter()
+                .chain(line.spearman.into_iter().flatten());
+            cells.extend(numbers.map(|value| Short(value).to_string()));
             listing.row(cells);
         }
         listing.line("chance", format!("{:.2} %", 100.0 * self.chance));

@@ -13,8 +13,10 @@ pub struct Brackets {
     brackets: usize,
 }
 
+const START: usize = 0;
 const OPEN: usize = 1;
 const CLOSED: usize = 2;
+const END: usize = 3;
 const NAMES: [&str; 6] = ["start", "(", ")", "end", "balanced", "unbalanced"];
 
 impl Brackets {
@@ -30,6 +32,31 @@ impl Brackets {
         Ok(Self {
             brackets: positions - 2,
         })
+    }
+
+    /// The tree of a balanced string by the parent of each token: the start has none, an opening bracket
+    /// hangs on the one that it stands in, a closing one on its partner, and the end and the outermost
+    /// brackets on the start. `None` of a string that is not balanced.
+    pub fn parents(tokens: &[usize]) -> Option<Vec<Option<usize>>> {
+        let [START, inner @ .., END] = tokens else {
+            return None;
+        };
+        let mut open = vec![0];
+        let mut parents = vec![None];
+        for (at, &token) in inner.iter().enumerate() {
+            let own = at + 1;
+            match token {
+                OPEN => {
+                    parents.push(open.last().copied());
+                    open.push(own);
+                }
+                // The start is no bracket's partner.
+                CLOSED if open.len() > 1 => parents.push(open.pop()),
+                _ => return None,
+            }
+        }
+        parents.push(Some(0));
+        (open.len() == 1).then_some(parents)
     }
 
     pub(super) fn token_names() -> Vec<String> {
@@ -121,6 +148,22 @@ mod tests {
             yes += usize::from(prompt.answer == 4);
         }
         assert!((110..190).contains(&yes), "{yes}");
+        // start ( ( ) ) ( ) end
+        let parents = Brackets::parents(&[0, 1, 1, 2, 2, 1, 2, 3]).unwrap();
+        let expected = [
+            None,
+            Some(0),
+            Some(1),
+            Some(2),
+            Some(1),
+            Some(0),
+            Some(5),
+            Some(0),
+        ];
+        assert_eq!(parents, expected);
+        for wrong in [&[0, 1, 3][..], &[0, 2, 1, 3], &[0, 1, 2], &[]] {
+            assert_eq!(Brackets::parents(wrong), None, "{wrong:?}");
+        }
         assert!(is_balanced(&[1, 1, 2, 2]) && !is_balanced(&[2, 1]) && !is_balanced(&[1, 1]));
         assert!(Brackets::new(7).is_err() && Brackets::new(4).is_err());
     }
