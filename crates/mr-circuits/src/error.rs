@@ -58,6 +58,14 @@ pub enum CircuitError {
         "there is no path from one token to another: name a site, such as that of the embedding"
     )]
     Tokens,
+    /// Nothing to seek, or no way to climb.
+    #[error("{images} images at a rate of {rate}: there must be 1 or more, and the rate above 0")]
+    Images {
+        /// How many images are sought.
+        images: usize,
+        /// The step length.
+        rate: f32,
+    },
     /// More parts than there are.
     #[error("{count} parts cannot be patched: there are {parts}")]
     Parts {

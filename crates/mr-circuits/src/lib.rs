@@ -70,6 +70,7 @@ mod patching;
 mod probe;
 mod self_repair;
 mod truth;
+mod visualize;
 
 pub use ablation::Ablation;
 pub use abstraction::{
@@ -79,11 +80,13 @@ pub use abstraction::{
 pub use attribution::{
     EdgeScores, IntegratedGradients, Path, edge_attribution, integrated_gradients,
 };
-pub use circuit::{Circuit, Difference, Null, Ranking, difference, drawing, random_overlap};
+pub use circuit::{
+    Circuit, Difference, Null, Ranking, description_length, difference, drawing, random_overlap,
+};
 pub use cut::Cut;
 pub use damage::{
     Damage, EdgeDamage, Front, Integration, Orders, Part, Restored, damage, edge_damage, restore,
-    restore_edges,
+    restore_edges, restore_own,
 };
 pub use discovery::{acdc, acdc_sweep};
 pub use error::CircuitError;
@@ -101,3 +104,6 @@ pub use probe::{
 };
 pub use self_repair::{Repair, self_repair};
 pub use truth::edge_auroc;
+pub use visualize::{
+    Concept, ConceptImages, Dissected, Visual, VisualConfig, concept_images, dissect, visualize,
+};

@@ -11,7 +11,7 @@ pub use edges::{EdgeDamage, edge_damage, restore_edges};
 pub use front::{Front, Part};
 pub use integrate::Integration;
 pub(crate) use integrate::integrate;
-pub use restore::{Orders, Restored, restore};
+pub use restore::{Orders, Restored, restore, restore_own};
 pub use split::{Damage, damage};
 
 #[cfg(test)]

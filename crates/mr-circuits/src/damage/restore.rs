@@ -9,6 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::front::{Front, Part};
+use super::integrate::pixels;
+use super::split::Damage;
 use crate::error::CircuitError;
 use crate::pair::Pair;
 
@@ -92,8 +94,41 @@ pub fn restore(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Restored, CircuitError> {
     let patching = Patching::new(model, pair, truth, front)?;
-    let right = |chosen: &[usize]| patching.right(chosen);
+    let right = |chosen: &[usize]| patching.right(&[chosen]);
     orders.through(truth.len(), &right, progress)
+}
+
+/// The same with each example's own worst parts: by count, how many examples get their true class again with
+/// the parts patched whose shares are largest in this very example.
+///
+/// # Errors
+/// Those of [`restore`].
+///
+/// # Panics
+/// If the damage is not of these examples.
+pub fn restore_own(
+    model: &dyn Model,
+    pair: &Pair,
+    truth: &[usize],
+    damage: &Damage,
+    counts: &[usize],
+) -> Result<Vec<usize>, CircuitError> {
+    let patching = Patching::new(model, pair, truth, &damage.front)?;
+    let parts = damage.front.parts.len();
+    if let Some(&count) = counts.iter().find(|&&count| count > parts) {
+        return Err(CircuitError::Parts { count, parts });
+    }
+    let rankings = damage.shares.iter().map(|shares| {
+        let mut ranking: Vec<usize> = (0..parts).collect();
+        ranking.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));
+        ranking
+    });
+    let rankings: Vec<Vec<usize>> = rankings.collect();
+    let right = counts.iter().map(|&count| {
+        let rows: Vec<&[usize]> = rankings.iter().map(|ranking| &ranking[..count]).collect();
+        patching.right(&rows)
+    });
+    Ok(right.collect())
 }
 
 impl Orders<'_> {
@@ -158,7 +193,6 @@ struct Patching<'a> {
     stage: usize,
     state: State,
     clean: BTreeMap<String, Tensor<3>>,
-    input: Input,
 }
 
 impl<'a> Patching<'a> {
@@ -177,7 +211,10 @@ impl<'a> Patching<'a> {
         let clean = sites
             .iter()
             .map(|&site| Ok((site.to_string(), cache.get(site)?.clone())));
-        let clean = clean.collect::<Result<_, CircuitError>>()?;
+        let mut clean = clean.collect::<Result<BTreeMap<_, _>, CircuitError>>()?;
+        if front.parts.iter().any(|part| part.site == "input") {
+            clean.insert("input".into(), pixels(pair.clean()));
+        }
         let stage = |part: &Part| spec.site(&part.site).map_or(0, |site| site.stage);
         let first = front.parts.iter().map(stage).min().unwrap_or(0);
         // What runs only as a whole begins at its input.
@@ -198,30 +235,42 @@ impl<'a> Patching<'a> {
             stage,
             state,
             clean,
-            input: pair.clean().clone(),
         })
     }
 
-    /// How many are right with these parts as they are in the clean run.
-    fn right(&self, chosen: &[usize]) -> usize {
+    /// How many are right with these parts as they are in the clean run: those of one row in every example, or
+    /// of each row in its example.
+    fn right(&self, rows: &[&[usize]]) -> usize {
+        let mut masks = BTreeMap::<&str, Vec<f32>>::new();
+        for (row, chosen) in rows.iter().enumerate() {
+            for part in chosen.iter().map(|&at| &self.parts[at]) {
+                let Some(clean) = self.clean.get(&part.site) else {
+                    continue;
+                };
+                let width = clean.dims()[2];
+                let mask = masks.entry(&part.site);
+                let mask = mask.or_insert_with(|| vec![0.0; rows.len() * width]);
+                let channels = row * width + part.channels.start..row * width + part.channels.end;
+                mask[channels].fill(1.0);
+            }
+        }
+        let device = self.model.device();
+        let masks = masks.into_iter().map(|(site, mask)| {
+            let width = mask.len() / rows.len();
+            let data = TensorData::new(mask, [rows.len(), 1, width]);
+            let mask = Tensor::<3>::from_data(data, &device);
+            (site, [self.clean[site].clone(), mask])
+        });
         let mut hook = Restoring {
-            clean: &self.clean,
-            masks: BTreeMap::new(),
+            patches: masks.collect(),
         };
         let mut state = self.state.clone();
-        for &at in chosen {
-            let part = &self.parts[at];
-            if let (State::Input(Input::Real(values)), "input") = (&mut state, part.site.as_str()) {
-                let [batch, _, height, width] = values.dims();
-                let channel = self.input.real().slice_dim(1, part.channels.clone());
-                let place = [0..batch, part.channels.clone(), 0..height, 0..width];
-                *values = values.clone().slice_assign(place, channel);
-            }
-            if let Some(clean) = self.clean.get(&part.site) {
-                let mask = hook.masks.entry(part.site.clone());
-                let mask = mask.or_insert_with(|| vec![0.0; clean.dims()[2]]);
-                mask[part.channels.clone()].fill(1.0);
-            }
+        if let (State::Input(Input::Real(values)), Some(patch)) =
+            (&mut state, hook.patches.get("input"))
+        {
+            let shape = values.dims();
+            let seen = pixels(&Input::Real(values.clone()));
+            *values = mixed(seen, patch).swap_dims(1, 2).reshape(shape);
         }
         let stages = self.stage..self.model.stages();
         let logits = self.model.run_stages(stages, state, &mut hook).logits();
@@ -229,22 +278,21 @@ impl<'a> Patching<'a> {
     }
 }
 
-/// Puts clean channels where a mask is 1.
+/// Puts clean channels where a mask is 1: by site, what is clean and the mask.
 struct Restoring<'a> {
-    clean: &'a BTreeMap<String, Tensor<3>>,
-    masks: BTreeMap<String, Vec<f32>>,
+    patches: BTreeMap<&'a str, [Tensor<3>; 2]>,
 }
 
 impl Hook for Restoring<'_> {
     fn wants(&self, site: &Site) -> bool {
-        self.masks.contains_key(&site.name)
+        self.patches.contains_key(site.name.as_str())
     }
 
     fn at(&mut self, site: &Site, activation: Tensor<3>) -> Tensor<3> {
-        let mask = &self.masks[&site.name];
-        let data = TensorData::new(mask.clone(), [1, 1, mask.len()]);
-        let mask = Tensor::<3>::from_data(data, &activation.device());
-        let kept = activation * (mask.clone() * -1.0 + 1.0);
-        kept + self.clean[&site.name].clone() * mask
+        mixed(activation, &self.patches[site.name.as_str()])
     }
+}
+
+fn mixed(activation: Tensor<3>, [clean, mask]: &[Tensor<3>; 2]) -> Tensor<3> {
+    activation * (mask.clone() * -1.0 + 1.0) + clean.clone() * mask.clone()
 }

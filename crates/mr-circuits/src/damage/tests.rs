@@ -133,7 +133,21 @@ fn writers_of_a_stream_are_complete() {
         let share = edges.unwrap()[0].scores.get("m1->logits").unwrap();
         assert!((f64::from(share) - found.mean()[6]).abs() < 1e-6);
         let part = channels(&net, "blocks.0.attn.hook_z");
-        let part = split(&net, &pair, &DIFFERENCE, &part).unwrap();
+        let coarse = Integration {
+            most: 32,
+            ..Integration::default()
+        };
+        let labels = labels(&pair);
+        let part = damage(
+            &net,
+            &pair,
+            &labels,
+            &DIFFERENCE,
+            &part,
+            &coarse,
+            &mut |_, _| {},
+        );
+        let part = part.unwrap();
         assert!(part.completeness_error() > 0.1);
     }
 }
@@ -197,6 +211,32 @@ fn the_most_damaged_part_restores_first() {
     // (3, 2) is class 0 again, (0, 1) is not.
     assert_eq!(curve(&[0, 1]), [0, 1, 1]);
     assert_eq!(curve(&[1, 0]), [0, 0, 1]);
+}
+
+/// Two examples that are each broken by another unit: one ranking restores one of them first.
+#[test]
+fn each_example_has_its_own_worst_part() {
+    let two = |a: [f32; 2], b: [f32; 2]| {
+        let rows = [a, b].map(|row| input(row).real());
+        mr_models::Input::Real(Tensor::cat(rows.into(), 0))
+    };
+    let pair = Pair::new(two([3.0, 1.0], [3.0, 1.0]), two([0.0, 2.0], [2.0, 5.0])).unwrap();
+    let net = copy();
+    let front = channels(&net, "linear1.hook_out");
+    let found = split(&net, &pair, &DIFFERENCE, &front).unwrap();
+    assert_eq!(found.shares, [[3.0, 1.0], [1.0, 4.0]]);
+    let counts = [0, 1, 2];
+    let own = restore_own(&net, &pair, &[0, 0], &found, &counts).unwrap();
+    assert_eq!(own, [0, 2, 2]);
+    let ranking = found.ranked();
+    assert_eq!(ranking, [1, 0]);
+    let orders = Orders {
+        ranking: &ranking,
+        counts: &counts,
+        seeds: &[],
+    };
+    let one = restore(&net, &pair, &[0, 0], &front, orders, &mut |_, _| {}).unwrap();
+    assert_eq!(one.ranked, [0, 1, 2]);
 }
 
 /// An edge carries its clean part; all edges of a layer together put it back.
