@@ -453,6 +453,8 @@ fn help_is_what_it_was() {
         "attack",
         "bench-attacks",
         "checklist",
+        "circuit damage",
+        "visualize",
         "verify",
         "report",
         "aim",

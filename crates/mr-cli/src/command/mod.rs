@@ -5,6 +5,7 @@ mod attack;
 mod bench_attacks;
 mod certify;
 mod checklist;
+mod circuit;
 mod completions;
 mod corrupt;
 mod data;
@@ -23,6 +24,7 @@ mod threat;
 mod train;
 mod universal;
 mod verify;
+mod visualize;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -49,6 +51,8 @@ pub(crate) enum Command {
     Generate(generate::Arguments),
     BenchAttacks(Box<bench_attacks::Arguments>),
     Checklist(Box<checklist::Arguments>),
+    Circuit(circuit::Arguments),
+    Visualize(Box<visualize::Arguments>),
     Measure(Box<measure::Arguments>),
     Probe(Box<probe::Arguments>),
     Verify(verify::Arguments),
@@ -74,6 +78,8 @@ impl Command {
             Self::Generate(arguments) => generate::run(&arguments, console),
             Self::BenchAttacks(arguments) => bench_attacks::run(&arguments, console),
             Self::Checklist(arguments) => checklist::run(&arguments, console),
+            Self::Circuit(arguments) => circuit::run(&arguments, console),
+            Self::Visualize(arguments) => visualize::run(&arguments, console),
             Self::Measure(arguments) => measure::run(&arguments, console),
             Self::Probe(arguments) => probe::run(&arguments, console),
             Self::Verify(arguments) => verify::run(arguments, console),

@@ -48,6 +48,9 @@
 //! [gain]                   # mr_attacks::GainConfig
 //! norm = "L2"
 //!
+//! [damage]                 # what `mr circuit damage` splits
+//! random = 20
+//!
 //! [checklist]              # mr_attacks::ChecklistConfig
 //! queries = 400
 //!
@@ -64,6 +67,7 @@
 
 mod blame;
 mod corrupt;
+mod damage;
 mod layers;
 mod patch;
 mod probe;
@@ -83,6 +87,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Value;
 
 pub(crate) use corrupt::CorruptConfig;
+pub(crate) use damage::DamageConfig;
 pub(crate) use layers::Layers;
 use patch::PatchConfig;
 pub(crate) use probe::{ProbeSettings, ReadOut};
@@ -175,6 +180,7 @@ pub(crate) struct Settings {
     pub(crate) objective: Option<String>,
     pub(crate) gain: GainConfig,
     pub(crate) probe: ProbeSettings,
+    pub(crate) damage: DamageConfig,
 }
 
 impl Common {

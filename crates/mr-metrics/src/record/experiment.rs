@@ -44,6 +44,10 @@ pub enum RecordKind {
     BenchAttacks,
     /// A model's sites were read by probes.
     Probe,
+    /// What an attack does was split over parts of a model.
+    Damage,
+    /// Images were sought that excite parts of a model.
+    Visualize,
 }
 
 impl fmt::Display for RecordKind {
@@ -62,6 +66,8 @@ impl fmt::Display for RecordKind {
             Self::Gain => "gain",
             Self::BenchAttacks => "bench-attacks",
             Self::Probe => "probe",
+            Self::Damage => "damage",
+            Self::Visualize => "visualize",
         })
     }
 }
