@@ -1,12 +1,16 @@
 //! What stands in for what a cut edge carried.
 
+mod optimal;
+
 use std::collections::BTreeMap;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use mr_models::{Input, Model, Wiring, run_with_cache};
 
 use crate::error::CircuitError;
 use crate::layered::Layered;
+
+pub use optimal::optimal_ablation;
 
 /// What a reader gets over a cut edge instead of what its writer wrote.
 #[derive(Debug, Clone)]
@@ -19,6 +23,9 @@ pub enum Ablation {
     PositionalMean(Input),
     /// What it wrote for this input, example by example: the corrupt one of a pair (Chan et al. 2022).
     Resample(Input),
+    /// A constant for each writer, by site, that [`optimal_ablation`] learned (Li & Janson 2024). Only along a
+    /// residual stream.
+    Optimal(BTreeMap<String, Vec<f32>>),
 }
 
 impl Ablation {
@@ -29,6 +36,7 @@ impl Ablation {
             Self::Mean(_) => "mean",
             Self::PositionalMean(_) => "positional-mean",
             Self::Resample(_) => "resample",
+            Self::Optimal(_) => "optimal",
         }
     }
 
@@ -58,6 +66,20 @@ impl Ablation {
                 };
                 return sites.iter().copied().map(zero).collect();
             }
+            Self::Optimal(constants) => {
+                let of = |site: &str| -> Result<_, CircuitError> {
+                    let channels = model.spec().site(site)?.channels;
+                    let held = constants.get(site).filter(|held| held.len() == channels);
+                    let held = held.ok_or_else(|| CircuitError::Foreign {
+                        network: model.spec().name.clone(),
+                        reason: format!("the ablation has no {channels} constants for `{site}`"),
+                    })?;
+                    let data = TensorData::new(held.clone(), [1, 1, channels]);
+                    let held = Tensor::from_data(data, &model.device());
+                    Ok((site.to_string(), held))
+                };
+                return sites.iter().copied().map(of).collect();
+            }
             Self::Mean(input) => (input, &[0, 1][..]),
             Self::PositionalMean(input) => (input, &[0][..]),
             Self::Resample(input) => (input, &[][..]),
@@ -82,6 +104,11 @@ impl Ablation {
             Self::Zero => {
                 let zero = Tensor::zeros([1, 1, 1, 1], &model.device());
                 return Ok(vec![zero; layered.layers.len()]);
+            }
+            Self::Optimal(_) => {
+                return Err(CircuitError::Unstreamed {
+                    network: model.spec().name.clone(),
+                });
             }
             Self::Mean(input) => (input, &[0, 2, 3][..]),
             Self::PositionalMean(input) => (input, &[0][..]),

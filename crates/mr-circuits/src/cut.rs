@@ -76,6 +76,17 @@ impl<M: Model> Cut<M> {
         }
     }
 
+    /// The same with other values over cut edges, by site of a writer.
+    pub(crate) fn carrying(&self, ablated: BTreeMap<String, Tensor<3>>) -> Self
+    where
+        M: Clone,
+    {
+        Self {
+            ablated,
+            ..self.clone()
+        }
+    }
+
     /// The logits of a run that goes on from the state before a stage of the whole network, along a residual
     /// stream, where nothing is cut before that stage and `written` is what was written there.
     pub(crate) fn resumed(

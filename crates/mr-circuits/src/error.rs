@@ -82,6 +82,14 @@ pub enum CircuitError {
         /// Its score.
         score: f32,
     },
+    /// A node's score is no number.
+    #[error("a node of `{site}` scores {score}: are all activations and gradients finite?")]
+    Node {
+        /// The node's site.
+        site: String,
+        /// Its score.
+        score: f32,
+    },
     /// More edges than there are.
     #[error("a circuit of {n} edges: the network has {edges}")]
     Count {
@@ -114,6 +122,12 @@ pub enum CircuitError {
         whole: f64,
         /// The sum with every edge cut.
         empty: f64,
+    },
+    /// Masks that nothing would close, or that would close all.
+    #[error("{pressure:?}: a penalty must be above 0, a sparsity between 0 and 1")]
+    Pressure {
+        /// What was asked for.
+        pressure: crate::discovery::Pressure,
     },
     /// A journal of something else.
     #[error(

@@ -55,6 +55,7 @@
 
 mod ablation;
 mod abstraction;
+mod adam;
 mod attribution;
 mod circuit;
 mod cut;
@@ -72,13 +73,14 @@ mod self_repair;
 mod truth;
 mod visualize;
 
-pub use ablation::Ablation;
+pub use ablation::{Ablation, optimal_ablation};
 pub use abstraction::{
     Aligned, CausalModel, Claim, Interchange, Interchanged, Scrubbed, Split, Subspace, Task,
     interchange, scrub, split_effect,
 };
 pub use attribution::{
-    EdgeScores, IntegratedGradients, Path, edge_attribution, integrated_gradients,
+    EdgeScores, IntegratedGradients, NodeScore, Path, atp_star, edge_attribution,
+    integrated_gradients, node_attribution,
 };
 pub use circuit::{
     Circuit, Difference, Null, Ranking, description_length, difference, drawing, random_overlap,
@@ -88,7 +90,7 @@ pub use damage::{
     Damage, EdgeDamage, Front, Integration, Orders, Part, Restored, damage, edge_damage, restore,
     restore_edges, restore_own,
 };
-pub use discovery::{acdc, acdc_sweep};
+pub use discovery::{MaskConfig, Pressure, acdc, acdc_sweep, learned_masks};
 pub use error::CircuitError;
 pub use faithfulness::{
     Curve, Divergence, Diverging, FRACTIONS, Faithful, Faithfulness, Incompleteness, Need, Point,

@@ -2,5 +2,7 @@
 
 mod acdc;
 mod journal;
+mod masks;
 
 pub use acdc::{acdc, acdc_sweep};
+pub use masks::{MaskConfig, Pressure, learned_masks};
