@@ -1,6 +1,12 @@
 //! `mr circuit`.
 
+mod attribute;
 mod damage;
+mod diff;
+mod discover;
+mod draw;
+mod evaluate;
+mod given;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -16,11 +22,21 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Attribute(Box<attribute::Arguments>),
+    Discover(Box<discover::Arguments>),
+    Evaluate(Box<evaluate::Arguments>),
+    Draw(draw::Arguments),
+    Diff(diff::Arguments),
     Damage(Box<damage::Arguments>),
 }
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     match &arguments.command {
+        Command::Attribute(arguments) => attribute::run(arguments, console),
+        Command::Discover(arguments) => discover::run(arguments, console),
+        Command::Evaluate(arguments) => evaluate::run(arguments, console),
+        Command::Draw(arguments) => draw::run(arguments, console),
+        Command::Diff(arguments) => diff::run(arguments, console),
         Command::Damage(arguments) => damage::run(arguments, console),
     }
 }

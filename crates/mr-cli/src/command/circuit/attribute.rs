@@ -1,0 +1,138 @@
+//! `mr circuit attribute`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use mr_circuits::{Circuit, Path, Ranking, drawing, edge_attribution};
+use mr_metrics::Short;
+use mr_models::{Model, write_atomic};
+use serde_json::json;
+
+use super::given::{NetworkFlags, PairFlags, strongest};
+use crate::console::{Console, Outcome};
+use crate::layout::Listing;
+use crate::output::writable;
+
+/// Score every edge by what it carries of the difference between two inputs
+///
+/// Edge attribution patching (Syed et al. 2023): what an edge's writer writes differently for the corrupt
+/// input, times the gradient of the objective at the edge's reader. With --steps the gradient is averaged on
+/// the way from the corrupt to the clean input (EAP-IG), which is worth its price.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mr circuit attribute --model runs/induction --clean '1 2 3 1' --corrupt '1 2 3 4' --right 2 --wrong 5
+  mr circuit attribute --model gpt2 --tokenizer gpt2/tokenizer.json --clean 'When Mary and John went' \\
+    --corrupt 'When Mary and Anne went' --right ' Mary' --wrong ' John' --steps 5 --top 200 --save ioi.json
+  mr attack --model runs/half --epsilon 0.1 --save pair.safetensors
+  mr circuit attribute --model runs/half --pair pair.safetensors --top 50 --greedy --plot circuit.svg")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    on: NetworkFlags,
+    #[command(flatten)]
+    given: PairFlags,
+    /// Steps of the path that gradients are averaged on; 0 for the clean input alone
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        help_heading = "Attribution"
+    )]
+    steps: usize,
+    /// What goes along the path: inputs or activations
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "inputs",
+        help_heading = "Attribution"
+    )]
+    path: String,
+    /// Keep the N edges that score highest in size [default: all]
+    #[arg(long, value_name = "N", help_heading = "Circuit")]
+    top: Option<usize>,
+    /// Choose them from the output back, so that each leads there
+    #[arg(long, requires = "top", help_heading = "Circuit")]
+    greedy: bool,
+    /// Keep edges that lie on no path from input to output too
+    #[arg(long, help_heading = "Circuit")]
+    unpruned: bool,
+    /// Write scores and circuit into this file, in the format of EAP-IG
+    #[arg(long, value_name = "FILE.json", help_heading = "Output")]
+    save: Option<PathBuf>,
+    /// Write a drawing into this file
+    #[arg(long, value_name = "FILE.svg", help_heading = "Output")]
+    plot: Option<PathBuf>,
+}
+
+pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
+    writable("--save", arguments.save.as_ref())?;
+    writable("--plot", arguments.plot.as_ref())?;
+    let (network, device) = arguments.on.open()?;
+    let given = arguments.given.read(&network, &device)?;
+    let path = match (arguments.path.as_str(), arguments.steps) {
+        ("inputs" | "activations", 0) => Path::Clean,
+        ("inputs", steps) => Path::Inputs(steps),
+        ("activations", steps) => Path::Activations(steps),
+        (other, _) => bail!("--path {other}: valid: inputs, activations"),
+    };
+    let objective = given.objective.as_ref();
+    let scores = edge_attribution(&network, &given.pair, &given.labels, objective, path)?;
+    let circuit = match (arguments.top, arguments.greedy) {
+        (None, _) => Circuit::new(scores, &network.spec().wiring.edges())?,
+        (Some(n), true) => Circuit::greedy(scores, n, Ranking::Absolute)?,
+        (Some(n), false) => Circuit::top(scores, n, Ranking::Absolute)?,
+    };
+    let circuit = if arguments.unpruned {
+        circuit
+    } else {
+        circuit.pruned()
+    };
+    let title = format!("{}: {}", arguments.on.title(), objective.name());
+    finish(
+        &circuit,
+        &title,
+        arguments.save.as_ref(),
+        arguments.plot.as_ref(),
+        console,
+    )
+}
+
+/// Tells of a circuit, and writes it.
+pub(super) fn finish(
+    circuit: &Circuit,
+    title: &str,
+    save: Option<&PathBuf>,
+    plot: Option<&PathBuf>,
+    console: &Console,
+) -> Result<Outcome> {
+    if let Some(path) = save {
+        circuit.save(path).context("--save")?;
+    }
+    if let Some(path) = plot {
+        let svg = drawing(circuit, title);
+        write_atomic(path, svg.as_bytes()).with_context(|| format!("--plot {}", path.display()))?;
+    }
+    let edges = strongest(circuit, usize::MAX);
+    let mut listing = Listing::new(format!(
+        "{title}, {} of {} edges",
+        circuit.len(),
+        circuit.edges()
+    ));
+    listing.row(["edge", "score"].map(String::from));
+    for (edge, score) in edges.iter().take(20) {
+        listing.row([edge.clone(), Short(f64::from(*score)).to_string()]);
+    }
+    console.say(listing);
+    let edges: Vec<_> = edges
+        .into_iter()
+        .map(|(edge, score)| json!({ "edge": edge, "score": score }))
+        .collect();
+    console.object(&json!({
+        "title": title,
+        "kept": circuit.len(),
+        "edges": circuit.edges(),
+        "nodes": circuit.nodes(),
+        "circuit": edges,
+    }))?;
+    Ok(Outcome::Done)
+}
