@@ -99,6 +99,4 @@ pub fn edge_attribution(
 }
 
 #[cfg(test)]
-mod golden;
-#[cfg(test)]
 mod tests;

@@ -39,7 +39,7 @@ struct Place {
 /// circuit are pale. A head's queries, keys and values enter it at the left, the middle and the right.
 pub fn drawing(circuit: &Circuit, title: &str) -> String {
     let nodes = Nodes::of(circuit.wiring());
-    let (places, size) = places(circuit, &nodes);
+    let (places, size) = places(circuit, &nodes, 8.0 * title.chars().count() as f64);
     let mut svg = String::new();
     let (width, height) = size;
     writeln!(
@@ -63,8 +63,8 @@ pub fn drawing(circuit: &Circuit, title: &str) -> String {
     svg
 }
 
-/// Where nodes stand, `None` for those not shown, and the size of the picture.
-fn places(circuit: &Circuit, nodes: &Nodes) -> (Vec<Option<Place>>, (f64, f64)) {
+/// Where nodes stand, `None` for those not shown, and the size of the picture, which is as wide as its title.
+fn places(circuit: &Circuit, nodes: &Nodes, title: f64) -> (Vec<Option<Place>>, (f64, f64)) {
     let kept = circuit.nodes();
     let is_kept = |node: usize| kept.contains(&nodes.names[node]);
     let mut rows: Vec<Vec<usize>> = Vec::new();
@@ -89,7 +89,7 @@ fn places(circuit: &Circuit, nodes: &Nodes) -> (Vec<Option<Place>>, (f64, f64)) 
     };
     let widest = rows.iter().map(|row| length(row)).fold(0.0, f64::max);
     // Room for the legend beside a thin network.
-    let width = (widest + 2.0 * MARGIN).max(460.0);
+    let width = (widest.max(title) + 2.0 * MARGIN).max(460.0);
     let height = HEADER + ROW * rows.len() as f64;
     let mut places = vec![None; nodes.names.len()];
     for (at, row) in rows.iter().enumerate() {

@@ -1,3 +1,5 @@
+mod golden;
+
 use burn::tensor::{Device, Tensor};
 use mr_models::objective::LogitDifference;
 use mr_models::{
