@@ -141,7 +141,8 @@ impl<'v, 'a, W: Walker> Walk<'v, 'a, W> {
             part: None,
             walkers,
         };
-        if walk.walkers.len() < whole.examples().len() {
+        let rows = walk.walkers.iter().map(Walker::row);
+        if !rows.eq(0..whole.examples().len()) {
             walk.narrow();
         }
         walk
