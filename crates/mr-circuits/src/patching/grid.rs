@@ -154,6 +154,19 @@ impl Grid {
         Self::channels(spec, &sites[..sites.len().saturating_sub(1)])
     }
 
+    /// The first columns alone: the positions that an input has.
+    #[must_use]
+    pub fn narrowed(self, columns: usize) -> Self {
+        let width = self.columns.len().max(1);
+        let rows = self.cells.chunks(width);
+        let cells = rows.flat_map(|row| row[..columns.min(row.len())].to_vec());
+        Self {
+            cells: cells.collect(),
+            columns: self.columns.into_iter().take(columns).collect(),
+            rows: self.rows,
+        }
+    }
+
     /// The spots in the order of their cells, without the cells that hold none.
     pub fn spots(&self) -> Vec<Spot> {
         self.cells.iter().flatten().cloned().collect()

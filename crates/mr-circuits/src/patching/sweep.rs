@@ -59,7 +59,8 @@ impl Patches {
     pub fn mean_restored(&self) -> Vec<f32> {
         let base = sum(&self.base);
         let whole = sum(&self.donor) - base;
-        let of = |patched: &Vec<f32>| ((sum(patched) - base) / whole) as f32;
+        // And no negative zero.
+        let of = |patched: &Vec<f32>| ((sum(patched) - base) / whole) as f32 + 0.0;
         self.patched.iter().map(of).collect()
     }
 }

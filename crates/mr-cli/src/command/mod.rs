@@ -14,6 +14,7 @@ mod eval;
 mod fitted;
 mod gain;
 mod generate;
+mod lens;
 mod measure;
 mod models;
 mod patch;
@@ -54,6 +55,7 @@ pub(crate) enum Command {
     Circuit(circuit::Arguments),
     Visualize(Box<visualize::Arguments>),
     Measure(Box<measure::Arguments>),
+    Lens(Box<lens::Arguments>),
     Probe(Box<probe::Arguments>),
     Verify(verify::Arguments),
     Report(report::Arguments),
@@ -81,6 +83,7 @@ impl Command {
             Self::Circuit(arguments) => circuit::run(&arguments, console),
             Self::Visualize(arguments) => visualize::run(&arguments, console),
             Self::Measure(arguments) => measure::run(&arguments, console),
+            Self::Lens(arguments) => lens::run(&arguments, console),
             Self::Probe(arguments) => probe::run(&arguments, console),
             Self::Verify(arguments) => verify::run(arguments, console),
             Self::Report(arguments) => report::run(arguments, console),

@@ -23,7 +23,7 @@ mod table;
 mod variant;
 mod verdicts;
 
-pub(crate) use chart::{Row, band, lines, rows, shares};
+pub(crate) use chart::{Heat, Row, band, heat, lines, rows, shares};
 pub(crate) use gather::{Located, gather, records};
 pub(crate) use outcome::{demand_of, observed};
 pub(crate) use page::{Report, render};

@@ -7,6 +7,7 @@ mod discover;
 mod draw;
 mod evaluate;
 mod given;
+mod patch;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -28,6 +29,7 @@ enum Command {
     Draw(draw::Arguments),
     Diff(diff::Arguments),
     Damage(Box<damage::Arguments>),
+    Patch(Box<patch::Arguments>),
 }
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
@@ -38,5 +40,6 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         Command::Draw(arguments) => draw::run(arguments, console),
         Command::Diff(arguments) => diff::run(arguments, console),
         Command::Damage(arguments) => damage::run(arguments, console),
+        Command::Patch(arguments) => patch::run(arguments, console),
     }
 }

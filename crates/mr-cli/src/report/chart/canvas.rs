@@ -130,6 +130,11 @@ impl Canvas<'_> {
         format!("0 0 {} {}", fine(size.0), fine(size.1))
     }
 
+    /// What is written in the units of its size, beside a drawing.
+    pub(super) fn enlarged(raw: &str) -> String {
+        format!("<g transform=\"scale({FINE})\">{raw}</g>")
+    }
+
     /// Moves a drawing of its own to a place in another.
     pub(super) fn moved(drawing: &str, to: Point) -> String {
         let (x, y) = (fine(to.0), fine(to.1));
