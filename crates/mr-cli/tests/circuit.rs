@@ -116,3 +116,53 @@ fn mistakes_are_named() {
     let ablation = error("discover --ablation none", &PAIR[..4]);
     assert!(ablation.contains("valid: zero, mean"), "{ablation}");
 }
+
+/// The first position is the same in both runs, and the second alone differs before any block.
+#[test]
+fn spots_are_patched_one_after_the_other() {
+    let lab = Lab::new();
+    transformer(&lab);
+    let words = "patch --over positions --of resid_pre --plot p.svg";
+    let found = json(&lab, words, &PAIR);
+    let spots = found["spots"].as_array().unwrap();
+    assert_eq!(spots.len(), 2 * 4, "{found}");
+    assert_eq!(spots[0]["restored"], 0.0);
+    assert!((spots[1]["restored"].as_f64().unwrap() - 1.0).abs() < 1e-5);
+    assert_eq!(spots[1]["spot"], "blocks.0.hook_resid_pre[1]");
+    assert!(lab.read("p.svg").starts_with(b"<svg"));
+    let heads = json(&lab, "patch --noise", &PAIR);
+    assert_eq!(heads["spots"].as_array().unwrap().len(), 4);
+    assert_eq!(heads["direction"], "noise");
+    let output = asked(&lab, "patch --over neurons", &PAIR);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        said.contains("valid: heads, positions, channels, sites"),
+        "{said}"
+    );
+}
+
+/// The output's own row says what the network says, and direct attribution adds up to the difference.
+#[test]
+fn a_lens_reads_every_layer() {
+    let lab = Lab::new();
+    transformer(&lab);
+    let lens = |texts: &[&str]| {
+        let mut command = lab.mr("lens --json --model net.safetensors");
+        command.args(texts).output().unwrap()
+    };
+    let read = |texts: &[&str]| -> serde_json::Value {
+        serde_json::from_slice(&lens(texts).stdout).unwrap()
+    };
+    let found = read(&["--text", "1 2 3 4", "--plot", "l.svg"]);
+    let layers = found["divergence"].as_array().unwrap();
+    assert_eq!(layers.len(), found["layers"].as_array().unwrap().len());
+    let last = layers.last().unwrap().as_array().unwrap();
+    assert_eq!(last.len(), 4);
+    assert!(last.iter().all(|kl| kl.as_f64().unwrap().abs() < 1e-6));
+    assert!(lab.read("l.svg").starts_with(b"<svg"));
+    let output = lens(&["--text", "1 9"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("token 9"), "{said}");
+}

@@ -1,18 +1,13 @@
 //! `mr circuit attribute`.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
-use mr_circuits::{Circuit, Path, Ranking, drawing, edge_attribution};
-use mr_metrics::Short;
-use mr_models::{Model, write_atomic};
-use serde_json::json;
+use mr_circuits::{Circuit, Path, Ranking, edge_attribution};
+use mr_models::Model;
 
-use super::given::{NetworkFlags, PairFlags, strongest};
+use super::found::FoundFlags;
+use super::given::{NetworkFlags, PairFlags};
 use crate::console::{Console, Outcome};
-use crate::layout::Listing;
-use crate::output::writable;
 
 /// Score every edge by what it carries of the difference between two inputs
 ///
@@ -53,20 +48,12 @@ pub(crate) struct Arguments {
     /// Choose them from the output back, so that each leads there
     #[arg(long, requires = "top", help_heading = "Circuit")]
     greedy: bool,
-    /// Keep edges that lie on no path from input to output too
-    #[arg(long, help_heading = "Circuit")]
-    unpruned: bool,
-    /// Write scores and circuit into this file, in the format of EAP-IG
-    #[arg(long, value_name = "FILE.json", help_heading = "Output")]
-    save: Option<PathBuf>,
-    /// Write a drawing into this file
-    #[arg(long, value_name = "FILE.svg", help_heading = "Output")]
-    plot: Option<PathBuf>,
+    #[command(flatten)]
+    found: FoundFlags,
 }
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
-    writable("--save", arguments.save.as_ref())?;
-    writable("--plot", arguments.plot.as_ref())?;
+    arguments.found.check()?;
     let (network, device) = arguments.on.open()?;
     let given = arguments.given.read(&network, &device)?;
     let path = match (arguments.path.as_str(), arguments.steps) {
@@ -82,57 +69,6 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         (Some(n), true) => Circuit::greedy(scores, n, Ranking::Absolute)?,
         (Some(n), false) => Circuit::top(scores, n, Ranking::Absolute)?,
     };
-    let circuit = if arguments.unpruned {
-        circuit
-    } else {
-        circuit.pruned()
-    };
     let title = format!("{}: {}", arguments.on.title(), objective.name());
-    finish(
-        &circuit,
-        &title,
-        arguments.save.as_ref(),
-        arguments.plot.as_ref(),
-        console,
-    )
-}
-
-/// Tells of a circuit, and writes it.
-pub(super) fn finish(
-    circuit: &Circuit,
-    title: &str,
-    save: Option<&PathBuf>,
-    plot: Option<&PathBuf>,
-    console: &Console,
-) -> Result<Outcome> {
-    if let Some(path) = save {
-        circuit.save(path).context("--save")?;
-    }
-    if let Some(path) = plot {
-        let svg = drawing(circuit, title);
-        write_atomic(path, svg.as_bytes()).with_context(|| format!("--plot {}", path.display()))?;
-    }
-    let edges = strongest(circuit, usize::MAX);
-    let mut listing = Listing::new(format!(
-        "{title}, {} of {} edges",
-        circuit.len(),
-        circuit.edges()
-    ));
-    listing.row(["edge", "score"].map(String::from));
-    for (edge, score) in edges.iter().take(20) {
-        listing.row([edge.clone(), Short(f64::from(*score)).to_string()]);
-    }
-    console.say(listing);
-    let edges: Vec<_> = edges
-        .into_iter()
-        .map(|(edge, score)| json!({ "edge": edge, "score": score }))
-        .collect();
-    console.object(&json!({
-        "title": title,
-        "kept": circuit.len(),
-        "edges": circuit.edges(),
-        "nodes": circuit.nodes(),
-        "circuit": edges,
-    }))?;
-    Ok(Outcome::Done)
+    arguments.found.tell(circuit, &title, console)
 }

@@ -6,10 +6,9 @@ use anyhow::Result;
 use clap::Args;
 use mr_circuits::acdc;
 
-use super::attribute::finish;
+use super::found::FoundFlags;
 use super::given::{NetworkFlags, PairFlags, ablation};
 use crate::console::{Console, Outcome};
-use crate::output::writable;
 
 /// Find the edges that are needed, by cutting them one by one
 ///
@@ -44,20 +43,12 @@ pub(crate) struct Arguments {
     /// Write every decision into this file, and go on from those that it holds
     #[arg(long, value_name = "FILE.jsonl", help_heading = "Discovery")]
     journal: Option<PathBuf>,
-    /// Keep edges that lie on no path from input to output too
-    #[arg(long, help_heading = "Discovery")]
-    unpruned: bool,
-    /// Write the circuit into this file, in the format of EAP-IG
-    #[arg(long, value_name = "FILE.json", help_heading = "Output")]
-    save: Option<PathBuf>,
-    /// Write a drawing into this file
-    #[arg(long, value_name = "FILE.svg", help_heading = "Output")]
-    plot: Option<PathBuf>,
+    #[command(flatten)]
+    found: FoundFlags,
 }
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
-    writable("--save", arguments.save.as_ref())?;
-    writable("--plot", arguments.plot.as_ref())?;
+    arguments.found.check()?;
     let (network, device) = arguments.on.open()?;
     let pair = arguments.given.pair(&network, &device)?;
     let ablation = ablation(&arguments.ablation, &pair)?;
@@ -75,17 +66,6 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         },
     )?;
     drop(bar);
-    let found = if arguments.unpruned {
-        found
-    } else {
-        found.pruned()
-    };
     let title = format!("{}: ACDC at {} nats", arguments.on.title(), arguments.tau);
-    finish(
-        &found,
-        &title,
-        arguments.save.as_ref(),
-        arguments.plot.as_ref(),
-        console,
-    )
+    arguments.found.tell(found, &title, console)
 }

@@ -6,6 +6,7 @@ mod diff;
 mod discover;
 mod draw;
 mod evaluate;
+mod found;
 mod given;
 mod patch;
 
