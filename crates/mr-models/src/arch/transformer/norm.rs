@@ -74,6 +74,6 @@ fn scale(net: &Transformer, x: Tensor<3>) -> Tensor<3> {
         NormKind::Layer => x.clone() - x.mean_dim(2),
         _ => x,
     };
-    let square = (x.clone() * x).mean_dim(2);
-    (square + net.epsilon).sqrt()
+    // Each of these is free to write where it reads.
+    (x.square().mean_dim(2) + net.epsilon).sqrt()
 }
