@@ -14,8 +14,8 @@ use crate::console::{Console, Outcome};
 use crate::device::NamedDevice;
 use crate::layout::{Listing, plural};
 use crate::output::{Output, draft};
-use crate::settings::{Layers, RunFlags, Settings};
-use crate::subject::{self, Subject, SubjectFlags, json};
+use crate::settings::{Common, Layers, RunFlags, Settings};
+use crate::subject::{self, NetworkFlags, Subject, SubjectFlags, json};
 
 /// What a command looks at, and how.
 #[derive(Debug)]
@@ -36,6 +36,26 @@ pub(crate) trait Examples {
 
     /// How many there are.
     fn count(&self) -> usize;
+
+    /// What a record says of where they come from.
+    fn about(&self, settings: &Settings) -> Result<Value> {
+        Ok(json!({ "data": json(&settings.data)?, "split": settings.split }))
+    }
+}
+
+/// None, of a command that looks at the network alone.
+impl Examples for () {
+    fn name(&self) -> &'static str {
+        "nothing"
+    }
+
+    fn count(&self) -> usize {
+        0
+    }
+
+    fn about(&self, _settings: &Settings) -> Result<Value> {
+        Ok(json!({}))
+    }
 }
 
 impl Examples for Dataset {
@@ -106,7 +126,30 @@ impl<D: Examples> Opened<D> {
         let mut layers = running.layers()?;
         on.data.apply(&mut layers)?;
         own(&mut layers)?;
-        let (subject, device) = Subject::open(on, &mut layers)?;
+        Self::over((&on.network, &on.defence), layers, &running.common, load)
+    }
+
+    /// A network alone, without defences, and the examples that `load` brings, if any.
+    pub(crate) fn network(
+        on: &NetworkFlags,
+        common: &Common,
+        own: impl FnOnce(&mut Layers) -> Result<()>,
+        load: impl FnOnce(&Settings, &Subject) -> Result<D>,
+    ) -> Result<Self> {
+        let mut layers = common.layers()?;
+        own(&mut layers)?;
+        let opened = Self::over((on, &[]), layers, common, load)?;
+        opened.subject.undefended("this command")?;
+        Ok(opened)
+    }
+
+    fn over(
+        (network, defence): (&NetworkFlags, &[String]),
+        mut layers: Layers,
+        common: &Common,
+        load: impl FnOnce(&Settings, &Subject) -> Result<D>,
+    ) -> Result<Self> {
+        let (subject, device) = Subject::open(network, defence, &mut layers)?;
         let settings = Settings::of(layers)?;
         let data = load(&settings, &subject)?;
         Ok(Self {
@@ -114,8 +157,8 @@ impl<D: Examples> Opened<D> {
             data,
             settings,
             device,
-            arch: on.arch.clone(),
-            overwrite: running.common.overwrite,
+            arch: network.arch.clone(),
+            overwrite: common.overwrite,
         })
     }
 
@@ -144,13 +187,11 @@ impl<D: Examples> Opened<D> {
     /// and network.
     pub(crate) fn begin(&self, kind: RecordKind, own: Value) -> Result<Begun<'_>> {
         let settings = &self.settings;
-        let mut config = json!({
-            "data": json(&settings.data)?,
-            "split": settings.split,
-            "trained": self.subject.trained,
-        });
-        if let (Value::Object(config), Value::Object(own)) = (&mut config, own) {
-            config.extend(own);
+        let mut config = json!({ "trained": self.subject.trained });
+        for part in [self.data.about(settings)?, own] {
+            if let (Value::Object(config), Value::Object(part)) = (&mut config, part) {
+                config.extend(part);
+            }
         }
         let seed = settings.seed.unwrap_or(0);
         let name = settings.name.as_deref();
@@ -201,13 +242,28 @@ impl Begun<'_> {
 
     /// Puts a plot beside the record, and into the file of `--plot`.
     pub(crate) fn draw(&mut self, name: &str, svg: &str, plot: Option<&PathBuf>) -> Result<()> {
-        let write = |path: &Path| write_atomic(path, svg.as_bytes());
         if let Some(path) = plot {
-            write(path).with_context(|| format!("--plot {}", path.display()))?;
+            write_atomic(path, svg.as_bytes())
+                .with_context(|| format!("--plot {}", path.display()))?;
         }
+        self.keep("plot", name, svg.as_bytes())
+    }
+
+    /// Puts a file beside the record, which knows it as `what`.
+    pub(crate) fn keep(&mut self, what: &str, name: &str, bytes: &[u8]) -> Result<()> {
+        self.keep_by(what, name, |path| Ok(write_atomic(path, bytes)?))
+    }
+
+    /// The same of what writes its file itself.
+    pub(crate) fn keep_by(
+        &mut self,
+        what: &str,
+        name: &str,
+        write: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
         if let Some(output) = &self.output {
             write(&output.path(name))?;
-            self.record.artifacts.insert("plot".into(), name.into());
+            self.record.artifacts.insert(what.into(), name.into());
         }
         Ok(())
     }

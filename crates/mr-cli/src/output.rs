@@ -18,6 +18,14 @@
 //! | aim | `data`, `split`, `objective`, `threat`, `attack`, `evaluation`, `trained` |
 //! | gain | `data`, `split`, `gain`, `attack`, `evaluation`, `trained` |
 //! | probe | `data`, `split`, `probe`, `trained`; of a saved one `load` and `concept` |
+//! | damage | `data`, `split`, `objective`, `threat`, `attack`, `damage`, `evaluation`, `trained` |
+//! | visualize | `objectives` and `visualize`, or `dissect`; `trained` |
+//! | lens | `lens`, `trained` |
+//! | circuit-patch | `objective`, `patching`, `trained`; as of every circuit's pair `pair`, or of a task `data` and `split` |
+//! | circuit-attribute | `objective`, `attribute`, `trained` and the pair |
+//! | circuit-discover | `discover`, `trained` and the pair |
+//! | circuit-evaluate | `objective`, `circuit`, `evaluate`, `trained` and the pair; in a ball `threat`, `attack` |
+//! | circuit-draw, circuit-diff | the files and what is done with them, `trained` |
 //! | measure | `data`, `split`, `measure`, `threat`, `attack`, `epsilons`, `trained` |
 //!
 //! `trained` is what the network says of itself: `name`, `seed`, `step`, and the tables `model`,

@@ -19,41 +19,47 @@ use crate::settings::{DataFlags, Layers};
 /// Name of the weights in a folder that `mr train` made.
 pub(crate) const MODEL_FILE: &str = "model.safetensors";
 
-/// Flags that pick a network and the data that it is looked at on.
+/// Flags that pick a network.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
-pub(crate) struct SubjectFlags {
+pub(crate) struct NetworkFlags {
     /// Weights as safetensors, or a folder that `mr train` made
     #[arg(long, value_name = "FILE|DIR")]
-    model: PathBuf,
+    pub(crate) model: PathBuf,
     /// What bare PyTorch-named weights are the weights of; see `mr models`
     #[arg(long, value_name = "NAME")]
     pub(crate) arch: Option<String>,
+}
+
+/// Flags that pick a network, what is put before it, and the data that it is looked at on.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct SubjectFlags {
+    #[command(flatten)]
+    pub(crate) network: NetworkFlags,
     /// Put a defence before, in or behind the network; may be repeated: quantize=LEVELS, bits=N,
     /// noise=SIGMA, smoothing=SIGMA, temperature=SCALE, softmax, round-logits=DECIMALS; with more
     /// settings as smoothing=0.25,samples=32 or
     /// quantize=4,site=conv1.hook_out,backward=identity
     #[arg(long, value_name = "NAME=N")]
-    defence: Vec<String>,
+    pub(crate) defence: Vec<String>,
     #[command(flatten)]
     pub(crate) data: DataFlags,
 }
 
-impl SubjectFlags {
-    /// The defences of the flags, or else of the settings, which take them over.
-    fn defences(&self, layers: &mut Layers) -> Result<Vec<DefenceConfig>> {
-        if !self.defence.is_empty() {
-            let mut list = Vec::with_capacity(self.defence.len());
-            for text in &self.defence {
-                let config: DefenceConfig = text.parse().context("--defence")?;
-                list.push(toml::Value::try_from(config).context("--defence")?);
-            }
-            layers.put("defence", toml::Value::Array(list), "--defence")?;
+/// The defences of the flags, or else of the settings, which take them over.
+fn defences(flags: &[String], layers: &mut Layers) -> Result<Vec<DefenceConfig>> {
+    if !flags.is_empty() {
+        let mut list = Vec::with_capacity(flags.len());
+        for text in flags {
+            let config: DefenceConfig = text.parse().context("--defence")?;
+            list.push(toml::Value::try_from(config).context("--defence")?);
         }
-        match layers.get("defence") {
-            Some(_) => layers.section("defence"),
-            None => Ok(Vec::new()),
-        }
+        layers.put("defence", toml::Value::Array(list), "--defence")?;
+    }
+    match layers.get("defence") {
+        Some(_) => layers.section("defence"),
+        None => Ok(Vec::new()),
     }
 }
 
@@ -75,7 +81,11 @@ pub(crate) struct Subject {
 impl Subject {
     /// Loads the network that the flags name, and puts what it was trained on and its seed beneath
     /// the settings.
-    pub(crate) fn open(flags: &SubjectFlags, layers: &mut Layers) -> Result<(Self, NamedDevice)> {
+    pub(crate) fn open(
+        flags: &NetworkFlags,
+        defence: &[String],
+        layers: &mut Layers,
+    ) -> Result<(Self, NamedDevice)> {
         let device = device::open(layers.text("device"))?;
         let table: Option<Architecture> = match layers.get("model") {
             Some(_) => Some(layers.section("model")?),
@@ -85,7 +95,7 @@ impl Subject {
         let saved = load(&path, flags.arch.as_deref(), table.as_ref(), &device.device)?;
         let mut trained = saved.about;
         trained.insert("model".into(), json(saved.network.architecture())?);
-        let defences = flags.defences(layers)?;
+        let defences = defences(defence, layers)?;
         let mut defended = None;
         if !defences.is_empty() {
             trained.insert("defence".into(), json(&defences)?);

@@ -3,6 +3,7 @@
 mod support;
 
 use burn::tensor::Device;
+use mr_metrics::ExperimentRecord;
 use mr_models::{Architecture, Network, Transformer, TransformerInput, save};
 use support::Lab;
 
@@ -11,7 +12,7 @@ fn transformer(lab: &Lab) {
     let net = Transformer {
         input: TransformerInput::Tokens {
             vocabulary: 7,
-            context: 6,
+            context: 8,
             token_types: 0,
         },
         layers: 2,
@@ -68,10 +69,8 @@ fn a_circuit_is_found_saved_drawn_evaluated_and_compared() {
         "discover --tau 1e-4 --journal j.jsonl --save b.json",
         &PAIR,
     );
-    assert_eq!(
-        json(&lab, "discover --tau 1e-4 --journal j.jsonl", &PAIR),
-        again
-    );
+    let resumed = json(&lab, "discover --tau 1e-4 --journal j.jsonl", &PAIR);
+    assert_eq!(resumed["circuit"], again["circuit"]);
     let evaluated = json(&lab, "evaluate --circuit a.json --draws 5", &PAIR);
     assert_eq!(evaluated["kept"].as_u64(), Some(kept));
     assert_eq!(evaluated["curve"][9]["faithfulness"], 1.0);
@@ -85,6 +84,95 @@ fn a_circuit_is_found_saved_drawn_evaluated_and_compared() {
     );
     assert_eq!(same["jaccard"], 1.0);
     assert_eq!(same["seeds"].as_array().unwrap().len(), 1);
+}
+
+/// Every command leaves a record, with its pictures and files beside it.
+#[test]
+fn runs_leave_a_folder_that_a_report_shows() {
+    let lab = Lab::new();
+    transformer(&lab);
+    lab.run("lens --model net.safetensors --text 3 --out runs/lens");
+    let task = "--data repeated --set data.vocabulary=7 --set data.context=8 --limit 9";
+    json(&lab, &format!("patch {task} --out runs/patch"), &[]);
+    let words = format!("attribute {task} --top 9 --greedy --out runs/attribute");
+    let found = json(&lab, &words, &[]);
+    json(&lab, &format!("discover {task} --out runs/discover"), &[]);
+    let masks = format!("discover {task} --method masks --sparsity 0.5 --steps 5 --unpruned");
+    let masks = json(&lab, &format!("{masks} --out runs/masks"), &[]);
+    assert_eq!(masks["kept"], 23);
+    let circuit = "--circuit runs/attribute/circuit.json";
+    let words = format!("evaluate {task} {circuit} --draws 5 --out runs/evaluate");
+    json(&lab, &words, &[]);
+    json(&lab, &format!("draw {circuit} --out runs/draw"), &[]);
+    let other = "--other runs/discover/circuit.json --draws 9 --out runs/diff";
+    json(&lab, &format!("diff {circuit} {other}"), &[]);
+    for (run, files) in [
+        ("lens", &["lens.svg"][..]),
+        ("patch", &["patching.svg"]),
+        ("attribute", &["circuit.json", "circuit.svg"]),
+        ("discover", &["circuit.json", "circuit.svg"]),
+        ("masks", &["circuit.json", "circuit.svg"]),
+        ("evaluate", &["faithfulness.svg", "random.svg"]),
+        ("draw", &["circuit.dot", "circuit.svg"]),
+        ("diff", &[]),
+    ] {
+        let path = lab.path(&format!("runs/{run}/record.json"));
+        let record = ExperimentRecord::read(&path).unwrap();
+        assert!(!record.numbers.is_empty(), "{run}");
+        let held: Vec<&str> = record.artifacts.values().map(String::as_str).collect();
+        assert_eq!(held, files, "{run}");
+        for file in files {
+            assert!(lab.path(&format!("runs/{run}/{file}")).is_file(), "{file}");
+        }
+    }
+    let read = |run: &str| ExperimentRecord::read(&lab.path(&format!("runs/{run}/record.json")));
+    let attributed = read("attribute").unwrap();
+    assert_eq!(attributed.config["data"]["name"], "repeated");
+    assert_eq!(attributed.numbers["kept"].value, found["kept"].as_f64());
+    lab.run("report runs --out report.html");
+    let page = String::from_utf8(lab.read("report.html")).unwrap();
+    assert_eq!(page.matches("data:image/svg+xml").count(), 8, "pictures");
+}
+
+/// The attack starts from nothing: a whole circuit differs nowhere, and of a part it finds at least what random
+/// points do.
+#[test]
+fn a_ball_holds_the_worst_input() {
+    let lab = Lab::new();
+    lab.net();
+    lab.run("attack --model net --limit 6 --epsilon 0.1 --save pair.safetensors");
+    let given = "--model net --pair pair.safetensors";
+    let evaluate = |circuit: &str, more: &str| {
+        lab.json(&format!(
+            "circuit evaluate {given} --circuit {circuit} --draws 0 --nodes 0 --epsilon 0.1 {more}"
+        ))
+    };
+    let values = |found: &serde_json::Value, name: &str| -> Vec<f64> {
+        let values = found["ball"][name].as_array().unwrap();
+        values.iter().map(|value| value.as_f64().unwrap()).collect()
+    };
+    lab.run(&format!("circuit attribute {given} --save whole.json"));
+    let whole = evaluate("whole.json", "--steps 3");
+    for name in ["clean", "corrupt", "random", "attacked"] {
+        assert!(
+            values(&whole, name).iter().all(|kl| kl.abs() < 1e-6),
+            "{whole}"
+        );
+    }
+    lab.run(&format!(
+        "circuit attribute {given} --top 20 --greedy --save part.json"
+    ));
+    for more in ["--steps 10", "--attack apgd --steps 10 --ablation zero"] {
+        let part = evaluate("part.json", more);
+        let random = values(&part, "random");
+        let attacked = values(&part, "attacked");
+        assert_eq!((random.len(), attacked.len()), (6, 6));
+        for (at, (attacked, random)) in attacked.iter().zip(&random).enumerate() {
+            assert!(attacked > random, "{more}, {at}: {part}");
+        }
+        let once = evaluate("part.json", more);
+        assert_eq!(once["ball"], part["ball"], "the same again");
+    }
 }
 
 #[test]

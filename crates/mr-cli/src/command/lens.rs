@@ -5,19 +5,23 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use mr_circuits::{DirectAttribution, Question, Reading, Streams, TunedLens, direct_attribution};
-use mr_metrics::Short;
+use mr_metrics::{RecordKind, Short, Table};
 use mr_models::data::{DataConfig, tokenizer};
 use mr_models::objective::{AnswerDifference, Last};
-use mr_models::{Input, InputKind, Labels, Model, Network, Tokenizer, class_tensor, write_atomic};
+use mr_models::{Input, InputKind, Labels, Model, Network, Tokenizer, class_tensor};
 use mr_train::{TunedLensConfig, fit_tuned_lens};
 use serde_json::{Value, json};
 
 use crate::console::{Console, Outcome};
-use crate::device;
 use crate::layout::Listing;
+use crate::opened::{Opened, Told};
 use crate::output::writable;
 use crate::report::{Heat, heat};
-use crate::subject;
+use crate::settings::Common;
+use crate::subject::NetworkFlags;
+
+/// Name of the plot that lies beside a record.
+const PLOT: &str = "lens.svg";
 
 /// Read what a language model would say if it stopped halfway, and which part makes it say so
 ///
@@ -32,12 +36,8 @@ use crate::subject;
   mr lens --model runs/bard --tuned lens.safetensors --text 'ROMEO.' --json
   mr lens --model runs/induction --text '5 2 7 5' --right 2 --wrong 7 --plot direct.svg")]
 pub(crate) struct Arguments {
-    /// Weights as safetensors, or a folder that `mr train` made
-    #[arg(long, value_name = "FILE|DIR", help_heading = "Model")]
-    model: PathBuf,
-    /// What bare weights are the weights of; see `mr models`
-    #[arg(long, value_name = "NAME", help_heading = "Model")]
-    arch: Option<String>,
+    #[command(flatten)]
+    on: NetworkFlags,
     /// How text becomes tokens: a tokenizer.json [default: that of the text it learned from, or token ids]
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     tokenizer: Option<PathBuf>,
@@ -75,50 +75,69 @@ pub(crate) struct Arguments {
     /// Write a heat map into this file: layers by positions, or layers by components
     #[arg(long, value_name = "FILE.svg", help_heading = "Output")]
     plot: Option<PathBuf>,
-    /// Compute on this device; see `mr devices`
-    #[arg(long, value_name = "NAME")]
-    device: Option<String>,
+    #[command(flatten)]
+    common: Common,
 }
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     writable("--plot", arguments.plot.as_ref())?;
-    let device = device::open(arguments.device.as_deref())?;
-    let path = subject::locate(&arguments.model)?;
-    let saved = subject::load(&path, arguments.arch.as_deref(), None, &device.device)?;
-    let network = saved.network;
+    let opened = Opened::network(&arguments.on, &arguments.common, |_| Ok(()), |_, _| Ok(()))?;
+    let network = &opened.subject.network;
     if let InputKind::Real { .. } = network.spec().input {
         bail!(
-            "{}: it takes images; a lens reads text",
-            arguments.model.display()
+            "{}: it takes images, and a lens reads the residual stream by the head that names tokens; of images \
+             `mr probe` reads every site, and `mr circuit patch` asks what a site carries",
+            opened.subject.path
         );
     }
-    let words = Words::of(arguments, saved.about.get("data"))?;
+    let words = Words::of(arguments, opened.subject.trained.get("data"))?;
     let tokens = words.encode(&arguments.text).context("--text")?;
-    let input = Input::of_tokens(std::slice::from_ref(&tokens), &device.device)?;
+    if tokens.is_empty() {
+        bail!("--text {:?}: no token to read", arguments.text);
+    }
+    let input = Input::of_tokens(std::slice::from_ref(&tokens), &network.device())?;
     network.spec().accepts(&input).context("--text")?;
+    let config = json!({ "lens": {
+        "text": arguments.text,
+        "tokenizer": arguments.tokenizer,
+        "tuned": arguments.tuned,
+        "fit": arguments.fit,
+        "steps": arguments.fit.is_some().then_some(arguments.steps),
+        "right": arguments.right,
+        "wrong": arguments.wrong,
+        "top": arguments.top,
+    } });
+    let mut begun = opened.begin(RecordKind::Lens, config)?;
     let shown = match (&arguments.right, &arguments.wrong) {
         (Some(right), Some(wrong)) => direct(
             arguments,
-            &network,
+            network,
             &words,
             &input,
             [right.as_str(), wrong.as_str()],
         )?,
-        _ => read(arguments, &network, &words, &tokens, console)?,
+        _ => read(arguments, network, &words, &tokens, console)?,
     };
-    if let Some(path) = &arguments.plot {
-        let svg = heat(&shown.heat);
-        write_atomic(path, svg.as_bytes()).with_context(|| format!("--plot {}", path.display()))?;
+    begun.draw(PLOT, &heat(&shown.heat), arguments.plot.as_ref())?;
+    for (name, value) in shown.numbers {
+        begun.record.number(&name, value);
     }
-    console.say(shown.listing);
-    console.object(&shown.object)?;
-    Ok(Outcome::Done)
+    begun.record.tables.insert("lens".into(), shown.table);
+    let told = Told {
+        listing: shown.listing,
+        examples: None,
+        object: shown.object,
+    };
+    begun.finish(told, console)
 }
 
 /// What came out.
 struct Shown {
     listing: Listing,
     heat: Heat,
+    /// For a record.
+    numbers: Vec<(String, f64)>,
+    table: Table,
     object: Value,
 }
 
@@ -158,7 +177,7 @@ impl Words {
 }
 
 fn title(arguments: &Arguments, about: &str) -> String {
-    format!("{}, {about}", arguments.model.display())
+    format!("{}, {about}", arguments.on.model.display())
 }
 
 fn read(
@@ -199,6 +218,11 @@ fn read(
     let mut listing = Listing::new(format!("{title}, at the last position"));
     let headings = ["before", "likeliest next", "entropy", "KL from the output"];
     listing.row(headings.map(String::from));
+    let mut table = Table {
+        columns: headings.map(String::from).into(),
+        rows: Vec::new(),
+    };
+    let mut numbers = Vec::new();
     for (name, positions) in names.iter().zip(&layers) {
         let Some(reading) = positions.last() else {
             continue;
@@ -207,13 +231,17 @@ fn read(
         let top = top.map(|&(token, p)| format!("{} {:.0} %", words.word(token), 100.0 * p));
         let top: Vec<String> = top.collect();
         let short = |value: f32| Short(f64::from(value)).to_string();
-        let cells = [
-            name.clone(),
-            top.join(", "),
-            short(reading.entropy),
-            short(reading.divergence),
-        ];
-        listing.row(cells);
+        let top = top.join(", ");
+        let numbered = [reading.entropy, reading.divergence];
+        table.rows.push(vec![
+            name.as_str().into(),
+            top.as_str().into(),
+            numbered[0].into(),
+            numbered[1].into(),
+        ]);
+        let divergence = f64::from(reading.divergence);
+        numbers.push((format!("{name}.divergence"), divergence));
+        listing.row([name.clone(), top, short(numbered[0]), short(numbered[1])]);
     }
     let cells = |of: &dyn Fn(&Reading) -> Value| -> Value {
         layers
@@ -250,6 +278,8 @@ fn read(
     Ok(Shown {
         listing,
         heat,
+        numbers,
+        table,
         object,
     })
 }
@@ -351,6 +381,17 @@ fn direct(
     let parts: Vec<Value> = (found.components.iter().zip(&values))
         .map(|(name, value)| json!({ "component": name, "value": value }))
         .collect();
+    let table = Table {
+        columns: ["component", "logit difference"].map(String::from).into(),
+        rows: (found.components.iter().zip(&values))
+            .map(|(name, &value)| vec![name.as_str().into(), value.into()])
+            .collect(),
+    };
+    let numbers = [
+        ("total", found.total[0]),
+        ("constant", found.constant[0]),
+        ("completeness_error", found.completeness_error()),
+    ];
     let object = json!({
         "title": title,
         "right": right,
@@ -363,6 +404,10 @@ fn direct(
     Ok(Shown {
         listing,
         heat: by_layer(title, &found, &values),
+        numbers: numbers
+            .map(|(name, value)| (name.to_string(), f64::from(value)))
+            .into(),
+        table,
         object,
     })
 }

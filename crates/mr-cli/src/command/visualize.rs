@@ -14,8 +14,8 @@ use crate::layout::Listing;
 use crate::opened::{Opened, Told};
 use crate::output::writable;
 use crate::report::png::encoded;
-use crate::settings::RunFlags;
-use crate::subject::{SubjectFlags, json};
+use crate::settings::Common;
+use crate::subject::{NetworkFlags, json};
 
 /// Name of the picture that lies beside a record.
 const PICTURE: &str = "visualized.png";
@@ -41,7 +41,7 @@ const DETECTS: f64 = 0.04;
   mr visualize --model runs/half --site conv1.hook_out --dissect")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    on: SubjectFlags,
+    on: NetworkFlags,
     /// A site whose channels are shown, the first 16 unless --channel says which
     #[arg(long, value_name = "SITE", help_heading = "What")]
     site: Option<String>,
@@ -78,15 +78,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "R", help_heading = "How")]
     rate: Option<f32>,
     #[command(flatten)]
-    running: RunFlags,
+    common: Common,
     /// Write the picture into this file
     #[arg(long, value_name = "FILE.png", help_heading = "Output")]
     png: Option<PathBuf>,
 }
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
-    let opened = Opened::of(&arguments.on, &arguments.running, |_| Ok(()))?;
-    opened.subject.undefended("mr visualize")?;
+    let opened = Opened::network(&arguments.on, &arguments.common, |_| Ok(()), |_, _| Ok(()))?;
     writable("--png", arguments.png.as_ref())?;
     if arguments.dissect {
         return dissected(arguments, &opened, console);
@@ -146,13 +145,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     if let Some(path) = &arguments.png {
         write_atomic(path, &picture).with_context(|| format!("--png {}", path.display()))?;
     }
-    if let Some(output) = &begun.output {
-        write_atomic(&output.path(PICTURE), &picture)?;
-        begun
-            .record
-            .artifacts
-            .insert("picture".into(), PICTURE.into());
-    }
+    begun.keep("picture", PICTURE, &picture)?;
     let mut listing = Listing::new(format!("{}, what excites it", opened.subject.title()));
     listing.row(table.columns.clone());
     for row in &table.rows {
@@ -212,7 +205,7 @@ fn grid(
     encoded(&all, size)
 }
 
-fn dissected(arguments: &Arguments, opened: &Opened, console: &Console) -> Result<Outcome> {
+fn dissected(arguments: &Arguments, opened: &Opened<()>, console: &Console) -> Result<Outcome> {
     let network = &opened.subject.network;
     let spec = network.spec();
     let InputKind::Real { shape } = spec.input else {

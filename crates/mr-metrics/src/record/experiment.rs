@@ -48,6 +48,20 @@ pub enum RecordKind {
     Damage,
     /// Images were sought that excite parts of a model.
     Visualize,
+    /// A model's residual stream was read layer by layer.
+    Lens,
+    /// Activations were patched from one run into another.
+    CircuitPatch,
+    /// Edges of a model were scored.
+    CircuitAttribute,
+    /// Edges of a model that are needed were found.
+    CircuitDiscover,
+    /// A circuit was held against its model.
+    CircuitEvaluate,
+    /// A circuit was drawn.
+    CircuitDraw,
+    /// Circuits were compared.
+    CircuitDiff,
 }
 
 impl fmt::Display for RecordKind {
@@ -68,6 +82,13 @@ impl fmt::Display for RecordKind {
             Self::Probe => "probe",
             Self::Damage => "damage",
             Self::Visualize => "visualize",
+            Self::Lens => "lens",
+            Self::CircuitPatch => "circuit-patch",
+            Self::CircuitAttribute => "circuit-attribute",
+            Self::CircuitDiscover => "circuit-discover",
+            Self::CircuitEvaluate => "circuit-evaluate",
+            Self::CircuitDraw => "circuit-draw",
+            Self::CircuitDiff => "circuit-diff",
         })
     }
 }

@@ -3,11 +3,15 @@
 use anyhow::{Result, bail};
 use clap::Args;
 use mr_circuits::{Circuit, Path, Ranking, edge_attribution};
+use mr_metrics::RecordKind;
 use mr_models::Model;
+use serde_json::json;
 
 use super::found::FoundFlags;
-use super::given::{NetworkFlags, PairFlags};
+use super::given::PairFlags;
 use crate::console::{Console, Outcome};
+use crate::settings::Common;
+use crate::subject::NetworkFlags;
 
 /// Score every edge by what it carries of the difference between two inputs
 ///
@@ -19,6 +23,7 @@ use crate::console::{Console, Outcome};
   mr circuit attribute --model runs/induction --clean '1 2 3 1' --corrupt '1 2 3 4' --right 2 --wrong 5
   mr circuit attribute --model gpt2 --tokenizer gpt2/tokenizer.json --clean 'When Mary and John went' \\
     --corrupt 'When Mary and Anne went' --right ' Mary' --wrong ' John' --steps 5 --top 200 --save ioi.json
+  mr circuit attribute --model runs/induction --limit 100 --steps 5 --top 40 --greedy --out runs/induction-edges
   mr attack --model runs/half --epsilon 0.1 --save pair.safetensors
   mr circuit attribute --model runs/half --pair pair.safetensors --top 50 --greedy --plot circuit.svg")]
 pub(crate) struct Arguments {
@@ -50,25 +55,41 @@ pub(crate) struct Arguments {
     greedy: bool,
     #[command(flatten)]
     found: FoundFlags,
+    #[command(flatten)]
+    common: Common,
 }
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     arguments.found.check()?;
-    let (network, device) = arguments.on.open()?;
-    let given = arguments.given.read(&network, &device)?;
+    let opened = arguments
+        .given
+        .open(&arguments.on, &arguments.common, |_| Ok(()))?;
+    let (network, given) = (&opened.subject.network, &opened.data);
     let path = match (arguments.path.as_str(), arguments.steps) {
         ("inputs" | "activations", 0) => Path::Clean,
         ("inputs", steps) => Path::Inputs(steps),
         ("activations", steps) => Path::Activations(steps),
         (other, _) => bail!("--path {other}: valid: inputs, activations"),
     };
-    let objective = given.objective.as_ref();
-    let scores = edge_attribution(&network, &given.pair, &given.labels, objective, path)?;
+    let objective = opened.objective()?;
+    let config = json!({
+        "objective": objective.name(),
+        "attribute": {
+            "steps": arguments.steps,
+            "path": arguments.path,
+            "top": arguments.top,
+            "greedy": arguments.greedy,
+            "pruned": arguments.found.prunes(),
+        },
+    });
+    let begun = opened.begin(RecordKind::CircuitAttribute, config)?;
+    let objective = objective.as_ref();
+    let scores = edge_attribution(network, &given.pair, &given.labels, objective, path)?;
     let circuit = match (arguments.top, arguments.greedy) {
         (None, _) => Circuit::new(scores, &network.spec().wiring.edges())?,
         (Some(n), true) => Circuit::greedy(scores, n, Ranking::Absolute)?,
         (Some(n), false) => Circuit::top(scores, n, Ranking::Absolute)?,
     };
-    let title = format!("{}: {}", arguments.on.title(), objective.name());
-    arguments.found.tell(circuit, &title, console)
+    let title = format!("{}: {}", objective.name(), opened.title());
+    arguments.found.tell(circuit, &title, begun, console)
 }

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use mr_circuits::{Circuit, difference, random_overlap};
-use mr_metrics::Short;
+use mr_metrics::{RecordKind, Short};
 use mr_models::{Edge, Model};
 use serde_json::json;
 
-use super::given::NetworkFlags;
 use crate::console::{Console, Outcome};
 use crate::layout::Listing;
+use crate::opened::{Opened, Told};
+use crate::settings::Common;
+use crate::subject::NetworkFlags;
 
 /// Compare the circuits of two networks of one architecture
 ///
@@ -37,20 +39,27 @@ pub(crate) struct Arguments {
     /// Random circuits
     #[arg(long, value_name = "N", default_value_t = 1000)]
     draws: usize,
-    /// Seed of the random circuits
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
+    #[command(flatten)]
+    common: Common,
 }
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     if arguments.draws == 0 {
         bail!("--draws 0: there is no chance without draws");
     }
-    let (network, _) = arguments.on.open()?;
+    let opened = Opened::network(&arguments.on, &arguments.common, |_| Ok(()), |_, _| Ok(()))?;
+    let network = &opened.subject.network;
     let load = |path: &PathBuf| Circuit::load(path, network.spec());
     let (first, second) = (load(&arguments.circuit)?, load(&arguments.other)?);
+    let config = json!({
+        "circuits": [arguments.circuit, arguments.other],
+        "seeds": arguments.seeds,
+        "draws": arguments.draws,
+    });
+    let mut begun = opened.begin(RecordKind::CircuitDiff, config)?;
     let found = difference(&first, &second)?;
-    let chance = random_overlap(&first, second.len(), arguments.draws, arguments.seed);
+    let seed = opened.settings.seed.unwrap_or(0);
+    let chance = random_overlap(&first, second.len(), arguments.draws, seed);
     let overlap = |path: &PathBuf| anyhow::Ok(difference(&first, &load(path)?)?.jaccard());
     let floor = arguments
         .seeds
@@ -81,22 +90,38 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     );
     if !floor.is_empty() {
         let mean = floor.iter().sum::<f64>() / floor.len() as f64;
+        begun.record.number("jaccard_seeds", mean);
         listing.line("other seeds", format!("{} on average", short(mean)));
     }
-    console.say(listing);
+    let record = &mut begun.record;
+    for (name, value) in [
+        ("jaccard", jaccard),
+        ("jaccard_random", chance.mean()),
+        ("percentile", chance.percentile(jaccard)),
+        ("shared", found.shared.len() as f64),
+        ("first", first.len() as f64),
+        ("second", second.len() as f64),
+    ] {
+        record.number(name, value);
+    }
     let named = |edges: &[Edge]| -> Vec<String> {
         edges
             .iter()
             .map(|&edge| first.wiring().name(edge))
             .collect()
     };
-    console.object(&json!({
+    let object = json!({
         "jaccard": jaccard,
         "shared": named(&found.shared),
         "only_first": named(&found.only_first),
         "only_second": named(&found.only_second),
         "random": { "mean": chance.mean(), "percentile": chance.percentile(jaccard) },
         "seeds": floor,
-    }))?;
-    Ok(Outcome::Done)
+    });
+    let told = Told {
+        listing,
+        examples: None,
+        object,
+    };
+    begun.finish(told, console)
 }

@@ -5,12 +5,21 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use mr_circuits::{Circuit, Ranking, drawing};
+use mr_metrics::RecordKind;
 use mr_models::{Model, write_atomic};
 use serde_json::json;
 
-use super::given::NetworkFlags;
 use crate::console::{Console, Outcome};
+use crate::layout::Listing;
+use crate::opened::{Opened, Told};
 use crate::output::writable;
+use crate::settings::Common;
+use crate::subject::NetworkFlags;
+
+/// Name of the drawing that lies beside a record.
+const PLOT: &str = "circuit.svg";
+/// Name of the graph there.
+const DOT: &str = "circuit.dot";
 
 /// Draw a circuit, layers from bottom to top
 #[derive(Debug, Args)]
@@ -35,16 +44,21 @@ pub(crate) struct Arguments {
     /// Write a graph for Graphviz into this file
     #[arg(long, value_name = "FILE.dot", help_heading = "Output")]
     dot: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
 }
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
-    if arguments.plot.is_none() && arguments.dot.is_none() {
-        bail!("nowhere to draw: give --plot FILE.svg or --dot FILE.dot");
-    }
     writable("--plot", arguments.plot.as_ref())?;
     writable("--dot", arguments.dot.as_ref())?;
-    let (network, _) = arguments.on.open()?;
+    let opened = Opened::network(&arguments.on, &arguments.common, |_| Ok(()), |_, _| Ok(()))?;
+    if arguments.plot.is_none() && arguments.dot.is_none() && opened.settings.out.is_none() {
+        bail!("nowhere to draw: give --plot FILE.svg, --dot FILE.dot or --out DIR");
+    }
+    let network = &opened.subject.network;
     let mut circuit = Circuit::load(&arguments.circuit, network.spec())?;
+    let config = json!({ "circuit": arguments.circuit, "top": arguments.top });
+    let mut begun = opened.begin(RecordKind::CircuitDraw, config)?;
     if let Some(n) = arguments.top {
         circuit = Circuit::greedy(circuit.scores().clone(), n, Ranking::Absolute)?;
     }
@@ -52,22 +66,29 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         Some(title) => title.clone(),
         None => arguments.circuit.display().to_string(),
     };
-    let files = [
-        ("--plot", &arguments.plot, drawing(&circuit, &title)),
-        ("--dot", &arguments.dot, circuit.to_dot()),
-    ];
-    for (flag, path, text) in files {
-        if let Some(path) = path {
-            write_atomic(path, text.as_bytes())
-                .with_context(|| format!("{flag} {}", path.display()))?;
-            console.say(format!("wrote {}", path.display()));
-        }
+    let (svg, dot) = (drawing(&circuit, &title), circuit.to_dot());
+    begun.draw(PLOT, &svg, arguments.plot.as_ref())?;
+    begun.keep("graph", DOT, dot.as_bytes())?;
+    if let Some(path) = &arguments.dot {
+        write_atomic(path, dot.as_bytes()).with_context(|| format!("--dot {}", path.display()))?;
     }
-    console.object(&json!({
+    begun.record.number("kept", circuit.len() as f64);
+    begun.record.number("edges", circuit.edges() as f64);
+    let mut listing = Listing::new(title);
+    listing.line("edges", format!("{} of {}", circuit.len(), circuit.edges()));
+    for path in [&arguments.plot, &arguments.dot].into_iter().flatten() {
+        listing.line("wrote", path.display());
+    }
+    let object = json!({
         "kept": circuit.len(),
         "edges": circuit.edges(),
         "plot": arguments.plot,
         "dot": arguments.dot,
-    }))?;
-    Ok(Outcome::Done)
+    });
+    let told = Told {
+        listing,
+        examples: None,
+        object,
+    };
+    begun.finish(told, console)
 }

@@ -5,41 +5,24 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
-use mr_circuits::{Ablation, Circuit, Pair};
+use mr_circuits::{Ablation, Circuit, Pair, optimal_ablation};
+use mr_models::data::load_prompts;
 use mr_models::{
-    Input, InputKind, Labels, Model, Network, Objective, Tokenizer, objective, read_tensors,
+    Edge, Input, InputKind, Labels, Model, Network, Objective, Tokenizer, objective, read_tensors,
 };
+use serde_json::{Value, json};
 
-use crate::device;
-use crate::subject;
+use crate::console::Console;
+use crate::opened::{Examples, Opened};
+use crate::settings::{Common, Layers, Settings};
+use crate::subject::{NetworkFlags, json};
 
-/// Flags that name a network.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Model")]
-pub(super) struct NetworkFlags {
-    /// Weights as safetensors, or a folder that `mr train` made
-    #[arg(long, value_name = "FILE|DIR")]
-    model: PathBuf,
-    /// What bare PyTorch-named weights are the weights of; see `mr models`
-    #[arg(long, value_name = "NAME")]
-    arch: Option<String>,
-    /// Compute on this device; see `mr devices`
-    #[arg(long, value_name = "NAME")]
-    device: Option<String>,
-}
-
-impl NetworkFlags {
-    pub(super) fn open(&self) -> Result<(Network, Device)> {
-        let device = device::open(self.device.as_deref())?.device;
-        let path = subject::locate(&self.model)?;
-        let saved = subject::load(&path, self.arch.as_deref(), None, &device)?;
-        Ok((saved.network, device))
-    }
-
-    pub(super) fn title(&self) -> String {
-        self.model.display().to_string()
-    }
-}
+/// What may stand in for what a cut edge carried.
+const ABLATIONS: &str = "zero, mean, positional-mean, resample, optimal";
+/// Steps and learning rate of constants.
+const OPTIMAL: (usize, f32) = (200, 0.05);
+/// Pairs that are drawn of a task where nothing says how many.
+const PROMPTS: i64 = 64;
 
 /// Flags that name a clean and a corrupt input, and what is measured on them.
 #[derive(Debug, Args)]
@@ -64,53 +47,92 @@ pub(super) struct PairFlags {
     /// Clean and adversarial images: what `mr attack --save` wrote
     #[arg(long, value_name = "FILE", conflicts_with_all = ["clean", "corrupt"])]
     pair: Option<PathBuf>,
-    /// Only the first N images
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    /// A task that draws prompts, their counterfactuals and their answers: repeated, indirect-object, greater-than,
+    /// brackets, modular-addition, acronyms [default: the one that the network learned]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["clean", "corrupt", "pair"])]
+    data: Option<String>,
+    /// Part of the task's prompts: train or test
+    #[arg(long, value_name = "PART", conflicts_with_all = ["clean", "corrupt", "pair"])]
+    split: Option<String>,
+    /// Only the first N images or prompts [default: all images, 64 prompts]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    limit: Option<i64>,
     /// What is measured: an objective as in `mr aim` [default: margin of images, answer-difference of texts]
     #[arg(long, value_name = "EXPRESSION", allow_hyphen_values = true)]
     objective: Option<String>,
 }
 
-/// A pair of inputs and what is measured on it.
+/// A pair of inputs, and what is measured on it.
 pub(super) struct Given {
     pub(super) pair: Pair,
     pub(super) labels: Labels,
-    pub(super) objective: Box<dyn Objective>,
+    /// What is measured where nothing says so, if there are answers to measure.
+    usual: Option<&'static str>,
+    /// What a record says of where it comes from.
+    origin: Value,
+    name: String,
+}
+
+impl Examples for Given {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn count(&self) -> usize {
+        self.pair.clean().batch()
+    }
+
+    fn about(&self, _settings: &Settings) -> Result<Value> {
+        Ok(self.origin.clone())
+    }
+}
+
+impl Opened<Given> {
+    /// What is measured.
+    pub(super) fn objective(&self) -> Result<Box<dyn Objective>> {
+        let named = self.settings.objective.as_deref();
+        let Some(name) = named.or(self.data.usual) else {
+            bail!("what is measured? give --right and --wrong, or an --objective");
+        };
+        Ok(objective::by_name(name)?)
+    }
 }
 
 impl PairFlags {
-    pub(super) fn read(&self, network: &Network, device: &Device) -> Result<Given> {
-        let (pair, labels, usual) = match &self.pair {
-            Some(path) => self.images(path, device)?,
-            None => self.texts(network, device)?,
+    /// Opens a network, and the pair that it is asked about. `own` puts the flags of the command itself over
+    /// the settings.
+    pub(super) fn open(
+        &self,
+        on: &NetworkFlags,
+        common: &Common,
+        own: impl FnOnce(&mut Layers) -> Result<()>,
+    ) -> Result<Opened<Given>> {
+        let own = |layers: &mut Layers| {
+            layers.flag("--data", "data.name", self.data.clone())?;
+            layers.flag("--limit", "data.limit", self.limit)?;
+            layers.beneath("data.limit", PROMPTS);
+            layers.flag("--split", "split", self.split.clone())?;
+            layers.flag("--objective", "objective", self.objective.clone())?;
+            own(layers)
         };
-        network.spec().accepts(pair.clean()).context("clean")?;
-        network.spec().accepts(pair.corrupt()).context("corrupt")?;
-        let name = match (&self.objective, usual) {
-            (Some(name), _) => name.as_str(),
-            (None, Some(name)) => name,
-            (None, None) => {
-                bail!("what is measured? give --right and --wrong, or an --objective")
-            }
-        };
-        Ok(Given {
-            pair,
-            labels,
-            objective: objective::by_name(name)?,
+        Opened::network(on, common, own, |settings, subject| {
+            let network = &subject.network;
+            let device = network.device();
+            let given = match &self.pair {
+                Some(path) => self.images(path, &device)?,
+                None if self.clean.is_empty() && self.corrupt.is_empty() => {
+                    prompts(settings, network)?
+                }
+                None => self.texts(network, &device)?,
+            };
+            let spec = network.spec();
+            spec.accepts(given.pair.clean()).context("clean")?;
+            spec.accepts(given.pair.corrupt()).context("corrupt")?;
+            Ok(given)
         })
     }
 
-    /// The pair alone, where nothing but the network's own output is measured.
-    pub(super) fn pair(&self, network: &Network, device: &Device) -> Result<Pair> {
-        let (pair, _, _) = match &self.pair {
-            Some(path) => self.images(path, device)?,
-            None => self.texts(network, device)?,
-        };
-        Ok(pair)
-    }
-
-    fn images(&self, path: &Path, device: &Device) -> Result<(Pair, Labels, Option<&'static str>)> {
+    fn images(&self, path: &Path, device: &Device) -> Result<Given> {
         let (tensors, _) = read_tensors(path).context("--pair")?;
         let find = |name: &str| {
             let found = tensors.iter().find(|(known, _, _)| known == name);
@@ -129,21 +151,24 @@ impl PairFlags {
             })?;
             let data = TensorData::new(values.clone(), shape);
             let all = Tensor::<4>::from_data(data, device);
-            let count = self.limit.map_or(shape[0], |limit| limit.min(shape[0]));
+            let limit = self.limit.and_then(|limit| usize::try_from(limit).ok());
+            let count = limit.map_or(shape[0], |limit| limit.min(shape[0]));
             Ok(Input::Real(all.narrow(0, 0, count)))
         };
         let pair = Pair::new(image("clean")?, image("adversarial")?)?;
         let (_, _, labels) = find("label")?;
         let labels = labels.iter().map(|&label| label as usize);
         let labels: Vec<usize> = labels.take(pair.clean().batch()).collect();
-        Ok((pair, Labels::of_classes(&labels, device), Some("margin")))
+        Ok(Given {
+            labels: Labels::of_classes(&labels, device),
+            usual: Some("margin"),
+            origin: json!({ "pair": { "file": path, "limit": self.limit } }),
+            name: path.display().to_string(),
+            pair,
+        })
     }
 
-    fn texts(
-        &self,
-        network: &Network,
-        device: &Device,
-    ) -> Result<(Pair, Labels, Option<&'static str>)> {
+    fn texts(&self, network: &Network, device: &Device) -> Result<Given> {
         if self.clean.is_empty() || self.clean.len() != self.corrupt.len() {
             bail!(
                 "{} --clean and {} --corrupt: give as many of both, or a --pair of images",
@@ -180,9 +205,21 @@ impl PairFlags {
             Input::of_tokens(&clean, device).context("--clean")?,
             Input::of_tokens(&corrupt, device).context("--corrupt")?,
         )?;
-        let labels = Labels::of_classes(&vec![0; batch], device);
+        let mut given = Given {
+            pair,
+            labels: Labels::of_classes(&vec![0; batch], device),
+            usual: None,
+            origin: json!({ "pair": {
+                "clean": self.clean,
+                "corrupt": self.corrupt,
+                "right": self.right,
+                "wrong": self.wrong,
+                "tokenizer": self.tokenizer,
+            } }),
+            name: "texts".into(),
+        };
         if self.right.is_empty() {
-            return Ok((pair, labels, None));
+            return Ok(given);
         }
         let classes = network.spec().classes;
         let mut answers = vec![0.0; batch * length * classes];
@@ -211,9 +248,30 @@ impl PairFlags {
             }
         }
         let data = TensorData::new(answers, [batch, length, classes]);
-        let labels = labels.with_answers(Tensor::from_data(data, device));
-        Ok((pair, labels, Some("answer-difference")))
+        given.labels = given.labels.with_answers(Tensor::from_data(data, device));
+        given.usual = Some("answer-difference");
+        Ok(given)
     }
+}
+
+/// The prompts of a task, which have their counterfactuals and answers.
+fn prompts(settings: &Settings, network: &Network) -> Result<Given> {
+    let (data, device) = (&settings.data, network.device());
+    if !data.is_sequences() {
+        bail!(
+            "`{}` has no counterfactuals: of a network of images give --pair (`mr attack --save` writes one), of \
+             one of tokens --clean and --corrupt, or as --data a task such as repeated or indirect-object",
+            data.name
+        );
+    }
+    let drawn = load_prompts(data, settings.split)?;
+    Ok(Given {
+        pair: Pair::new(drawn.clean(&device), drawn.corrupt(&device))?,
+        labels: drawn.labels(network.spec().classes, &device)?,
+        usual: Some("answer-difference"),
+        origin: json!({ "data": json(data)?, "split": settings.split }),
+        name: drawn.name().to_string(),
+    })
 }
 
 fn ids(text: &str) -> Result<Vec<usize>> {
@@ -225,14 +283,25 @@ fn ids(text: &str) -> Result<Vec<usize>> {
     ids.collect()
 }
 
-/// What a cut edge carries, by name.
-pub(super) fn ablation(name: &str, pair: &Pair) -> Result<Ablation> {
+/// What a cut edge carries, by name; constants are learned for these edges.
+pub(super) fn ablation(
+    name: &str,
+    network: &Network,
+    pair: &Pair,
+    edges: &[Edge],
+    console: &Console,
+) -> Result<Ablation> {
     Ok(match name {
         "zero" => Ablation::Zero,
         "mean" => Ablation::Mean(pair.corrupt().clone()),
         "positional-mean" => Ablation::PositionalMean(pair.corrupt().clone()),
         "resample" => Ablation::Resample(pair.corrupt().clone()),
-        other => bail!("--ablation {other}: valid: zero, mean, positional-mean, resample"),
+        "optimal" => {
+            let bar = console.bar("constants", OPTIMAL.0);
+            let told = &mut |done, _| bar.at(done, String::new);
+            optimal_ablation(network, pair.clean(), edges, OPTIMAL.0, OPTIMAL.1, told)?
+        }
+        other => bail!("--ablation {other}: valid: {ABLATIONS}"),
     })
 }
 

@@ -2,21 +2,28 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use mr_circuits::{Direction, Grid, Question, Sweep};
-use mr_metrics::Short;
-use mr_models::{Input, Model, Network, write_atomic};
+use mr_metrics::{RecordKind, Short, Table};
+use mr_models::{Input, Model, Network};
 use serde_json::json;
 
-use super::given::{NetworkFlags, PairFlags};
+use super::given::PairFlags;
 use crate::console::{Console, Outcome};
 use crate::layout::Listing;
+use crate::opened::Told;
 use crate::output::writable;
 use crate::report::{Heat, heat};
+use crate::settings::Common;
+use crate::subject::NetworkFlags;
 
 /// Spots that a person is told.
 const TOLD: usize = 20;
+/// Spots that a record holds, the strongest.
+const RECORDED: usize = 200;
+/// Name of the plot that lies beside a record.
+const PLOT: &str = "patching.svg";
 
 /// Patch activations of one run into another, one spot after the other
 ///
@@ -26,6 +33,7 @@ const TOLD: usize = 20;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mr circuit patch --model runs/induction --clean '1 2 3 1' --corrupt '1 2 3 4' --right 2 --wrong 5
+  mr circuit patch --model runs/induction --data repeated --limit 100 --over heads --of pattern --out runs/patched
   mr circuit patch --model runs/induction --clean '1 2 3 1' --corrupt '1 2 3 4' --right 2 --wrong 5 \\
     --over positions --of resid_pre --noise --plot positions.svg
   mr circuit patch --model runs/half --pair pair.safetensors --over channels --of conv2.hook_out --json")]
@@ -58,6 +66,8 @@ pub(crate) struct Arguments {
     /// Write a heat map into this file
     #[arg(long, value_name = "FILE.svg", help_heading = "Output")]
     plot: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
 }
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
@@ -65,9 +75,12 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     if arguments.batch_size == 0 {
         bail!("--batch-size 0: must be at least 1");
     }
-    let (network, device) = arguments.on.open()?;
-    let given = arguments.given.read(&network, &device)?;
-    let grid = grid(arguments, &network, given.pair.clean())?;
+    let opened = arguments
+        .given
+        .open(&arguments.on, &arguments.common, |_| Ok(()))?;
+    let (network, given) = (&opened.subject.network, &opened.data);
+    let objective = opened.objective()?;
+    let grid = grid(arguments, network, given.pair.clean())?;
     let spots = grid.spots();
     let direction = if arguments.noise {
         Direction::Noise
@@ -78,7 +91,16 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         batch_size: arguments.batch_size,
         threads: arguments.threads,
     };
-    let question = Question::new(&network, given.objective.as_ref(), &given.labels);
+    let config = json!({
+        "objective": objective.name(),
+        "patching": {
+            "over": arguments.over,
+            "of": arguments.of,
+            "noise": arguments.noise,
+        },
+    });
+    let mut begun = opened.begin(RecordKind::CircuitPatch, config)?;
+    let question = Question::new(network, objective.as_ref(), &given.labels);
     let bar = console.bar("spots", spots.len());
     let patches = sweep.patch(question, &given.pair, direction, &spots, &mut |done, _| {
         bar.at(done, String::new);
@@ -96,8 +118,8 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     } else {
         ("restored", "denoise")
     };
-    let objective = given.objective.name();
-    let title = format!("{}: {objective} {verb} by patching", arguments.on.title());
+    let objective = objective.name();
+    let title = format!("{objective} {verb} by patching: {}", opened.title());
     let mut order: Vec<usize> = (0..spots.len()).collect();
     order.sort_by(|&a, &b| carried[b].abs().total_cmp(&carried[a].abs()));
     let mut listing = Listing::new(format!("{title}, {} spots", spots.len()));
@@ -106,32 +128,47 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         let value = Short(f64::from(carried[at])).to_string();
         listing.row([spots[at].to_string(), value]);
     }
-    console.say(listing);
-    if let Some(path) = &arguments.plot {
-        let drawn = heat(&Heat {
-            title: title.clone(),
-            about: format!("share of the difference that is {verb}"),
-            values: grid.spread(&carried).into_iter().rev().collect(),
-            rows: grid.rows.iter().rev().cloned().collect(),
-            columns: grid.columns.clone(),
-            labels: Vec::new(),
-        });
-        write_atomic(path, drawn.as_bytes())
-            .with_context(|| format!("--plot {}", path.display()))?;
-    }
+    let drawn = heat(&Heat {
+        title: title.clone(),
+        about: format!("share of the difference that is {verb}"),
+        values: grid.spread(&carried).into_iter().rev().collect(),
+        rows: grid.rows.iter().rev().cloned().collect(),
+        columns: grid.columns.clone(),
+        labels: Vec::new(),
+    });
+    begun.draw(PLOT, &drawn, arguments.plot.as_ref())?;
+    let record = &mut begun.record;
+    record.number("spots", spots.len() as f64);
+    record.number("base", mean(&patches.base));
+    record.number("donor", mean(&patches.donor));
+    let row = |&at: &usize| vec![spots[at].to_string().into(), carried[at].into()];
+    let table = Table {
+        columns: ["spot", verb].map(String::from).into(),
+        rows: order.iter().take(RECORDED).map(row).collect(),
+    };
+    record.tables.insert("patching".into(), table);
     let found = spots.iter().zip(&carried);
     let found: Vec<_> = found
         .map(|(spot, value)| json!({ "spot": spot.to_string(), verb: value }))
         .collect();
-    console.object(&json!({
+    let object = json!({
         "title": title,
         "objective": objective,
         "direction": name,
         "base": patches.base,
         "donor": patches.donor,
         "spots": found,
-    }))?;
-    Ok(Outcome::Done)
+    });
+    let told = Told {
+        listing,
+        examples: None,
+        object,
+    };
+    begun.finish(told, console)
+}
+
+fn mean(values: &[f32]) -> f64 {
+    values.iter().copied().map(f64::from).sum::<f64>() / values.len() as f64
 }
 
 /// What is patched, spot by spot.

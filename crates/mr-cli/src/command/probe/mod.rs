@@ -158,14 +158,11 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         if let Some(path) = &arguments.save {
             probe.save(&origin, &about, path)?;
         }
-        if let Some(output) = &begun.output {
-            let name = format!("probe-{}.safetensors", line.site);
-            probe.save(&origin, &about, &output.path(&name))?;
-            begun
-                .record
-                .artifacts
-                .insert(format!("probe of {}", line.site), name);
-        }
+        let (what, file) = (
+            format!("probe of {}", line.site),
+            format!("probe-{}.safetensors", line.site),
+        );
+        begun.keep_by(&what, &file, |path| Ok(probe.save(&origin, &about, path)?))?;
     }
     begun.draw(PLOT, &found.plot(&opened), arguments.plot.as_ref())?;
     let told = Told {

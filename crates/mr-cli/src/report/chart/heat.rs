@@ -68,8 +68,8 @@ pub(crate) fn heat(heat: &Heat) -> String {
             }
         }
     }
-    // Where nothing is below 0, neither is the legend.
-    let low = if finite().any(|&value| value < 0.0) {
+    // Where nothing is below 0 by more than rounding, neither is the legend.
+    let low = if finite().any(|&value| value < -1e-4 * most) {
         -1.0
     } else {
         0.0

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use mr_circuits::{Circuit, Front};
 use mr_metrics::RecordKind;
-use mr_models::{Joined, Model, Network, Place, objective, write_atomic};
+use mr_models::{Joined, Model, Network, Place, objective};
 use serde_json::json;
 
 use crate::command::search::{SearchFlags, climber};
@@ -161,18 +161,12 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         compared: compared.as_ref(),
     };
     found.fill(&mut begun.record)?;
-    if let (Some(output), Some(circuit)) = (&begun.output, &circuit) {
-        circuit.save(&output.path(CIRCUIT))?;
-        begun
-            .record
-            .artifacts
-            .insert("scores".into(), CIRCUIT.into());
+    if let Some(circuit) = &circuit {
+        begun.keep_by("scores", CIRCUIT, |path| Ok(circuit.save(path)?))?;
     }
     begun.draw(PLOT, &found.plot(false)?, arguments.plot.as_ref())?;
-    if let (Some(output), true) = (&begun.output, settings.damage.edges) {
-        write_atomic(&output.path(EDGE_PLOT), found.plot(true)?.as_bytes())?;
-        let artifacts = &mut begun.record.artifacts;
-        artifacts.insert("edge_plot".into(), EDGE_PLOT.into());
+    if settings.damage.edges {
+        begun.keep("edge_plot", EDGE_PLOT, found.plot(true)?.as_bytes())?;
     }
     let told = Told {
         listing: found.listing()?,
