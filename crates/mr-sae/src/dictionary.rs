@@ -16,11 +16,32 @@ pub trait Dictionary: Send + Sync {
     /// If the activations have another width.
     fn encode(&self, x: Tensor<2>) -> Tensor<2>;
 
-    /// Codes `[sample, d_sae]` to activations `[sample, d_in]`.
+    /// Codes `[sample, d_sae]` to activations `[sample, d_out]`. Where activations are normalised by
+    /// their own statistics, which a code does not hold, these are the normalised ones:
+    /// [`reconstruct`](Self::reconstruct) brings them back.
     ///
     /// # Panics
     /// If the codes have another width.
     fn decode(&self, z: Tensor<2>) -> Tensor<2>;
+
+    /// What each latent adds to the activation as one unit of it is added to the code:
+    /// `[d_sae, d_out]`.
+    fn directions(&self) -> Tensor<2>;
+
+    /// Channels of what is written: those of what is read, unless it is a transcoder.
+    fn d_out(&self) -> usize {
+        self.d_in()
+    }
+
+    /// What the dictionary makes of activations `[sample, d_in]`: `[sample, d_out]`, in the
+    /// activation's own units and with the linear map of a skip transcoder.
+    ///
+    /// # Panics
+    /// If the activations have another width.
+    fn reconstruct(&self, x: Tensor<2>) -> Tensor<2> {
+        let z = self.encode(x);
+        self.decode(z)
+    }
 }
 
 /// A site's activation `[batch, position, channel]` as samples `[batch * position, channel]`: each

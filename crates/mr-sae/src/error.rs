@@ -1,6 +1,6 @@
 //! What can go wrong with a dictionary.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mr_models::ModelError;
 
@@ -16,7 +16,7 @@ pub enum SaeError {
         /// The value that was given.
         value: String,
         /// The values that would do.
-        valid: &'static str,
+        valid: String,
     },
     /// The file does not hold a dictionary that this build reads.
     #[error("{path}: {reason}", path = path.display())]
@@ -29,4 +29,23 @@ pub enum SaeError {
     /// The file cannot be read or written, or its weights are not the dictionary's.
     #[error(transparent)]
     Model(#[from] ModelError),
+}
+
+impl SaeError {
+    /// A setting outside its range.
+    pub fn setting(what: &'static str, value: impl ToString, valid: impl Into<String>) -> Self {
+        Self::Setting {
+            what,
+            value: value.to_string(),
+            valid: valid.into(),
+        }
+    }
+
+    /// A file that does not hold what it should.
+    pub(crate) fn format(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Format {
+            path: path.into(),
+            reason: reason.into(),
+        }
+    }
 }

@@ -19,12 +19,30 @@
 //! # Ok::<(), mr_sae::SaeError>(())
 //! ```
 
+mod config;
+mod decoder;
 mod dictionary;
 mod error;
+mod geometric_median;
+mod initial;
+mod kind;
 mod latent;
+mod loss;
+mod normalization;
+mod revival;
+mod sae;
 mod tied;
 
+pub use config::{Arrangement, SaeConfig};
+pub use decoder::{off_rows, unit_rows};
 pub use dictionary::{Dictionary, samples};
 pub use error::SaeError;
+pub use geometric_median::geometric_median;
+pub use initial::Initial;
+pub use kind::{BatchTopK, Gated, JumpRelu, Kind, L0Penalty, Matryoshka, Relu, TopK};
 pub use latent::{Latent, latent_terms};
+pub use loss::{Loss, Strength};
+pub use normalization::Normalization;
+pub use revival::Revival;
+pub use sae::Sae;
 pub use tied::{Penalty, Reduction, Tied};

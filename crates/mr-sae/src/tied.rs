@@ -72,11 +72,7 @@ impl Tied {
     pub fn init(d_in: usize, d_sae: usize, seed: u64, device: &Device) -> Result<Self, SaeError> {
         for (what, value) in [("d_in", d_in), ("d_sae", d_sae)] {
             if value == 0 {
-                return Err(SaeError::Setting {
-                    what,
-                    value: value.to_string(),
-                    valid: "at least 1",
-                });
+                return Err(SaeError::setting(what, value, "at least 1"));
             }
         }
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -149,10 +145,7 @@ impl Tied {
     /// [`SaeError::Format`] if the file holds no tied dictionary, [`SaeError::Model`] if it cannot be
     /// read or its weights are not those of the widths that it names.
     pub fn load(path: &Path, device: &Device) -> Result<(Self, Map<String, Value>), SaeError> {
-        let format = |reason: String| SaeError::Format {
-            path: path.into(),
-            reason,
-        };
+        let format = |reason: String| SaeError::format(path, reason);
         let (named, metadata) = read_tensors(path)?;
         let text = metadata
             .get(CONFIG)
@@ -198,6 +191,10 @@ impl Dictionary for Tied {
 
     fn decode(&self, z: Tensor<2>) -> Tensor<2> {
         z.matmul(self.weights.get::<2>("W"))
+    }
+
+    fn directions(&self) -> Tensor<2> {
+        self.weights.get::<2>("W")
     }
 }
 
