@@ -1,5 +1,6 @@
 //! Circuits as files that EAP-IG (Hanna et al. 2024) and MIB (Mueller et al. 2025) read and write.
 
+use std::fmt;
 use std::path::Path;
 
 use mr_models::{ModelError, ModelSpec, Wiring, write_atomic};
@@ -48,6 +49,21 @@ impl Config {
     }
 }
 
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.n_layers == 0 {
+            return f.write_str("no transformer with heads");
+        }
+        write!(
+            f,
+            "a transformer of {} layers of {} heads, {} wide",
+            self.n_layers, self.n_heads, self.d_model
+        )?;
+        let parallel = " with MLPs beside the heads";
+        f.write_str(if self.parallel_attn_mlp { parallel } else { "" })
+    }
+}
+
 impl Circuit {
     /// The circuit as JSON: `cfg` with the sizes, `nodes` with `in_graph` for each, `edges` with `score`
     /// and `in_graph`.
@@ -91,7 +107,9 @@ impl Circuit {
     /// not have, leaves some out, or holds a score that is no number; [`CircuitError::Foreign`] if it is of
     /// a network of other sizes; [`CircuitError::Empty`] if no edge is in it.
     pub fn load(path: &Path, spec: &ModelSpec) -> Result<Self, CircuitError> {
-        let text = std::fs::read_to_string(path).map_err(|source| file(path, source))?;
+        let bytes = std::fs::read(path).map_err(|source| file(path, source))?;
+        // What is no text is no JSON either, and told as such.
+        let text = String::from_utf8_lossy(&bytes);
         Self::from_json(&text, spec).map_err(|problem| match problem {
             CircuitError::Model(ModelError::Unfit(reason)) => ModelError::Format {
                 path: path.into(),
@@ -121,7 +139,7 @@ impl Circuit {
         if file.cfg != config {
             return Err(CircuitError::Foreign {
                 network: spec.name.clone(),
-                reason: format!("its sizes are {:?}, the network's {config:?}", file.cfg),
+                reason: format!("it is of {}, the network is {config}", file.cfg),
             });
         }
         for name in file.edges.keys() {

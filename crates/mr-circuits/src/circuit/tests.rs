@@ -107,7 +107,10 @@ fn files_of_other_models_and_broken_ones_are_told() {
     let error = |text: &str| Circuit::from_json(text, &spec()).unwrap_err().to_string();
     let other = net(NormKind::Layer);
     let foreign = Circuit::from_json(&text, other.spec()).unwrap_err();
-    assert!(foreign.to_string().contains("n_layers: 1"), "{foreign}");
+    assert!(
+        foreign.to_string().contains("of 1 layers of 1 heads"),
+        "{foreign}"
+    );
     let renamed = text.replace("a0.h0->m0", "a0.h7->m0");
     assert!(error(&renamed).contains("unknown edge `a0.h7->m0`; did you mean a0.h0->m0"));
     let missing = text.replace(r#""input->m0":{"score":3.0,"in_graph":true},"#, "");

@@ -1,6 +1,6 @@
 //! Spots in rows and columns: what a sweep goes over, and what its picture shows.
 
-use mr_models::{InputKind, ModelSpec, Region};
+use mr_models::{InputKind, ModelError, ModelSpec, Region};
 
 use crate::error::CircuitError;
 use crate::patching::spot::Spot;
@@ -57,9 +57,7 @@ impl Grid {
             "v_input",
         ];
         if !OF_HEADS.contains(&what) {
-            return Err(
-                mr_models::ModelError::unknown("activation of heads", what, OF_HEADS).into(),
-            );
+            return Err(ModelError::unknown("activation of heads", what, OF_HEADS).into());
         }
         let mut rows = Vec::new();
         for layer in 0.. {
@@ -102,7 +100,11 @@ impl Grid {
             sites.push(site);
         }
         if sites.is_empty() {
-            spec.resolve(&format!("{what}.0"))?;
+            let short = spec.sites.iter().filter_map(|site| {
+                let inside = site.name.strip_prefix("blocks.0.")?;
+                inside.split_once("hook_").map(|(_, short)| short)
+            });
+            return Err(ModelError::unknown("site of blocks", what, short).into());
         }
         let rows = sites.iter().enumerate().map(|(layer, site)| {
             let positions =

@@ -35,7 +35,7 @@ impl PathPatch {
     /// (`a1.h0<k>`, `m1`, `logits`), and reads the objective.
     ///
     /// # Errors
-    /// [`CircuitError::Unwired`] for a network without a residual stream, [`CircuitError::Model`] for an
+    /// [`CircuitError::Unwired`] or [`CircuitError::Unstreamed`] for a network without a residual stream, [`CircuitError::Model`] for an
     /// unknown sender or receiver, with near matches, and those of [`Sweep::patch`].
     pub fn run(
         &self,
@@ -47,9 +47,12 @@ impl PathPatch {
     ) -> Result<Patches, CircuitError> {
         let spec = question.model.spec();
         let wiring = &spec.wiring;
-        if wiring.writers.is_empty() || wiring.joined != Joined::Stream {
-            let network = spec.name.clone();
+        let network = spec.name.clone();
+        if wiring.writers.is_empty() {
             return Err(CircuitError::Unwired { network });
+        }
+        if wiring.joined != Joined::Stream {
+            return Err(CircuitError::Unstreamed { network });
         }
         let senders = find("sender", &wiring.writers, senders)?;
         let receivers = find("receiver", &wiring.readers, receivers)?;
