@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use mr_attacks::ThreatModel;
 use mr_metrics::{ExperimentRecord, RecordKind};
-use mr_models::data::{Dataset, load};
+use mr_models::data::{Dataset, Sequences, load};
 use mr_models::{Network, write_atomic};
 use serde_json::{Value, json};
 
@@ -40,6 +40,16 @@ pub(crate) trait Examples {
     /// What a record says of where they come from.
     fn about(&self, settings: &Settings) -> Result<Value> {
         Ok(json!({ "data": json(&settings.data)?, "split": settings.split }))
+    }
+}
+
+impl Examples for Sequences {
+    fn name(&self) -> &str {
+        self.name()
+    }
+
+    fn count(&self) -> usize {
+        self.len()
     }
 }
 
@@ -77,6 +87,13 @@ impl Opened {
         own: impl FnOnce(&mut Layers) -> Result<()>,
     ) -> Result<Self> {
         Self::with(on, running, own, |settings, subject| {
+            if settings.data.is_sequences() {
+                bail!(
+                    "`{}` holds sequences of tokens, and this command looks at images or vectors; networks of \
+                     language are looked at by mr eval, probe, lens, circuit and generate",
+                    settings.data.name
+                );
+            }
             let data = load(&settings.data, settings.split)?;
             subject.takes(&data)?;
             Ok(data)
@@ -160,6 +177,19 @@ impl<D: Examples> Opened<D> {
             arch: network.arch.clone(),
             overwrite: common.overwrite,
         })
+    }
+
+    /// The same with other examples, and those that it had.
+    pub(crate) fn put<E>(self, data: E) -> (D, Opened<E>) {
+        let opened = Opened {
+            subject: self.subject,
+            data,
+            settings: self.settings,
+            device: self.device,
+            arch: self.arch,
+            overwrite: self.overwrite,
+        };
+        (self.data, opened)
     }
 
     /// Refuses a network without classes.

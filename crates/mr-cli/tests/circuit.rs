@@ -221,6 +221,19 @@ fn spots_are_patched_one_after_the_other() {
     let heads = json(&lab, "patch --noise", &PAIR);
     assert_eq!(heads["spots"].as_array().unwrap().len(), 4);
     assert_eq!(heads["direction"], "noise");
+    // Direct effects of every sender, and ablation, which by another input is noise.
+    let paths = json(&lab, "patch --noise --path logits --out paths", &PAIR);
+    let senders = paths["spots"].as_array().unwrap();
+    assert_eq!(senders.len(), 7, "the input, four heads and two MLPs");
+    assert_eq!(senders[0]["spot"], "input");
+    assert!(lab.path("paths/patching.svg").is_file());
+    let cut = json(&lab, "patch --ablate resample", &PAIR);
+    let ends = ["donor", "base"].map(|end| heads[end][0].as_f64().unwrap());
+    let cut = cut["spots"].as_array().unwrap().iter();
+    for (cut, head) in cut.zip(heads["spots"].as_array().unwrap()) {
+        let expected = head["broken"].as_f64().unwrap() * (ends[0] - ends[1]);
+        assert!((cut["change"].as_f64().unwrap() - expected).abs() < 1e-5);
+    }
     let output = asked(&lab, "patch --over neurons", &PAIR);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -1,29 +1,34 @@
 //! `mr eval`.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use burn::tensor::Tensor;
 use clap::Args;
 use mr_attacks::AttackError;
 use mr_metrics::stats::wilson;
 use mr_metrics::{RecordKind, Series, Short, Table};
-use mr_models::data::Dataset;
+use mr_models::data::{Dataset, Sequences, load, load_sequences};
 use mr_models::objective::{CrossEntropy, SquaredError};
 use mr_models::{Cache, Idle, Objective, Workers, floats, predictions};
+use mr_train::Foretold;
 use serde_json::{Value, json};
 
 use super::LEVEL;
 use crate::console::{Console, Outcome};
 use crate::layout::{Listing, Percent};
-use crate::opened::{Opened, Told};
-use crate::settings::RunFlags;
-use crate::subject::{SubjectFlags, json};
+use crate::opened::{Examples, Opened, Told};
+use crate::settings::{RunFlags, Settings};
+use crate::subject::{Subject, SubjectFlags, json};
 
 /// Judge a network on clean data
+///
+/// Of images and vectors it says the accuracy, of text and tasks of language how well the network foretells the
+/// tokens that can be known from what stands before.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mr eval --model runs/half
   mr eval --model lenet5/mnist_lenet5_clntrained.safetensors --arch lenet5 --data mnist
   mr eval --model runs/half --split train --limit 1000 --json
+  mr eval --model runs/bard --limit 500
   mr eval --model runs/half --defence noise=0.1")]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -32,12 +37,88 @@ pub(crate) struct Arguments {
     running: RunFlags,
 }
 
+/// What a network is judged on.
+enum Known {
+    Examples(Dataset),
+    Sequences(Sequences),
+}
+
+impl Known {
+    fn load(settings: &Settings, subject: &Subject) -> Result<Self> {
+        if settings.data.is_sequences() {
+            return Ok(Self::Sequences(load_sequences(
+                &settings.data,
+                settings.split,
+            )?));
+        }
+        let data = load(&settings.data, settings.split)?;
+        subject.takes(&data)?;
+        Ok(Self::Examples(data))
+    }
+}
+
+impl Examples for Known {
+    fn name(&self) -> &str {
+        match self {
+            Self::Examples(data) => data.name(),
+            Self::Sequences(data) => data.name(),
+        }
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Self::Examples(data) => data.len(),
+            Self::Sequences(data) => data.len(),
+        }
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
-    let opened = Opened::of(&arguments.on, &arguments.running, |_| Ok(()))?;
+    let (on, running) = (&arguments.on, &arguments.running);
+    let opened = Opened::with(on, running, |_| Ok(()), Known::load)?;
+    let (data, opened) = opened.put(());
+    match data {
+        Known::Examples(data) => of_examples(&opened.put(data).1, console),
+        Known::Sequences(data) => of_sequences(&opened.put(data).1, console),
+    }
+}
+
+/// How well a language model foretells the tokens that can be known.
+fn of_sequences(opened: &Opened<Sequences>, console: &Console) -> Result<Outcome> {
+    let config = json!({ "evaluation": json(&opened.settings.evaluation)? });
+    let mut begun = opened.begin(RecordKind::Eval, config)?;
+    let found = Foretold::of(opened.subject.model(), &opened.data)?;
+    if !found.bits_per_token.is_finite() {
+        bail!(
+            "the surprise of a token is {} bits: are all weights finite?",
+            found.bits_per_token
+        );
+    }
+    let accuracy = wilson(found.right, found.tokens, LEVEL)?;
+    let perplexity = found.bits_per_token.exp2();
+    let record = &mut begun.record;
+    record.number("token_accuracy", accuracy);
+    record.number("tokens", found.tokens as f64);
+    record.number("bits_per_token", found.bits_per_token);
+    record.number("perplexity", perplexity);
+    let mut listing = Listing::new(opened.title());
+    listing.line("tokens that can be known", found.tokens);
+    listing.line("of these right", Percent(accuracy));
+    listing.line("bits per token", Short(found.bits_per_token));
+    listing.line("perplexity", Short(perplexity));
+    let told = Told {
+        listing,
+        examples: None,
+        object: begun.object(),
+    };
+    begun.finish(told, console)
+}
+
+fn of_examples(opened: &Opened, console: &Console) -> Result<Outcome> {
     let (subject, data, settings) = (&opened.subject, &opened.data, &opened.settings);
     let config = json!({ "evaluation": json(&settings.evaluation)? });
     let mut begun = opened.begin(RecordKind::Eval, config)?;
-    let judged = judge(&opened, console)?;
+    let judged = judge(opened, console)?;
 
     let record = &mut begun.record;
     let mut listing = Listing::new(opened.title());

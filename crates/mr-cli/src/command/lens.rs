@@ -6,12 +6,12 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use mr_circuits::{DirectAttribution, Question, Reading, Streams, TunedLens, direct_attribution};
 use mr_metrics::{RecordKind, Short, Table};
-use mr_models::data::{DataConfig, tokenizer};
 use mr_models::objective::{AnswerDifference, Last};
-use mr_models::{Input, InputKind, Labels, Model, Network, Tokenizer, class_tensor};
+use mr_models::{Input, InputKind, Labels, Model, Network, class_tensor};
 use mr_train::{TunedLensConfig, fit_tuned_lens};
 use serde_json::{Value, json};
 
+use super::words::Words;
 use crate::console::{Console, Outcome};
 use crate::layout::Listing;
 use crate::opened::{Opened, Told};
@@ -38,7 +38,7 @@ const PLOT: &str = "lens.svg";
 pub(crate) struct Arguments {
     #[command(flatten)]
     on: NetworkFlags,
-    /// How text becomes tokens: a tokenizer.json [default: that of the text it learned from, or token ids]
+    /// How text becomes tokens: a tokenizer.json [default: that of the text or the task it learned from, or token ids]
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     tokenizer: Option<PathBuf>,
     /// The text, or token ids such as "5 2 7" without a tokenizer
@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
             opened.subject.path
         );
     }
-    let words = Words::of(arguments, opened.subject.trained.get("data"))?;
+    let words = Words::of(arguments.tokenizer.as_deref(), &opened.subject.trained)?;
     let tokens = words.encode(&arguments.text).context("--text")?;
     if tokens.is_empty() {
         bail!("--text {:?}: no token to read", arguments.text);
@@ -141,41 +141,6 @@ struct Shown {
     object: Value,
 }
 
-/// Text as tokens, and tokens as text.
-struct Words(Option<Tokenizer>);
-
-impl Words {
-    fn of(arguments: &Arguments, data: Option<&Value>) -> Result<Self> {
-        if let Some(path) = &arguments.tokenizer {
-            return Ok(Self(Some(Tokenizer::open(path).context("--tokenizer")?)));
-        }
-        // A network of a task of language learned from ids, and one of other origin does not say.
-        let data = data.and_then(|data| serde_json::from_value::<DataConfig>(data.clone()).ok());
-        Ok(Self(data.and_then(|data| tokenizer(&data).ok())))
-    }
-
-    fn encode(&self, text: &str) -> Result<Vec<usize>> {
-        let Some(tokenizer) = &self.0 else {
-            let ids = text.split_whitespace().map(|id| {
-                let id = id.parse::<usize>();
-                id.context("without a --tokenizer text is token ids, such as \"5 2 7\"")
-            });
-            return ids.collect();
-        };
-        Ok(tokenizer.encode(text)?)
-    }
-
-    fn word(&self, token: usize) -> String {
-        let word = self
-            .0
-            .as_ref()
-            .and_then(|words| words.decode(&[token]).ok());
-        word.map_or(token.to_string(), |word| {
-            word.replace('\n', "\\n").replace(' ', "\u{b7}")
-        })
-    }
-}
-
 fn title(arguments: &Arguments, about: &str) -> String {
     format!("{}, {about}", arguments.on.model.display())
 }
@@ -203,6 +168,11 @@ fn read(
         };
         let logits = streams.unembedded(stream);
         layers.extend(streams.read(&logits, arguments.top.max(1)));
+    }
+    // What is no number counts for nothing in an entropy.
+    let is_finite = |reading: &Reading| reading.top.iter().all(|(_, p)| p.is_finite());
+    if let Some(layer) = layers.iter().position(|row| !row.iter().all(is_finite)) {
+        bail!("the reading before layer {layer} is not finite: are all activations?");
     }
     let title = title(arguments, &format!("{lens} of {:?}", arguments.text));
     let last = layers.len() - 1;
@@ -366,6 +336,10 @@ fn direct(
     );
     let title = title(arguments, &about);
     let values = found.means();
+    let parts = values.iter().chain(&found.total).chain(&found.constant);
+    if let Some(value) = parts.copied().find(|value| !value.is_finite()) {
+        bail!("a component adds {value} to the logits: are all activations finite?");
+    }
     let mut listing = Listing::new(title.clone());
     listing.row(["component", "logit difference"].map(String::from));
     for (name, value) in found.components.iter().zip(&values) {

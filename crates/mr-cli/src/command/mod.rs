@@ -26,6 +26,7 @@ mod train;
 mod universal;
 mod verify;
 mod visualize;
+mod words;
 
 use anyhow::Result;
 use clap::Subcommand;

@@ -1,5 +1,6 @@
 //! Bad input: one clear line of error, exit code 2, and nothing lost.
 
+mod circuits;
 mod outputs;
 #[path = "../support/mod.rs"]
 mod support;

@@ -8,17 +8,18 @@ use clap::Args;
 use mr_circuits::{Ablation, Circuit, Pair, optimal_ablation};
 use mr_models::data::load_prompts;
 use mr_models::{
-    Edge, Input, InputKind, Labels, Model, Network, Objective, Tokenizer, objective, read_tensors,
+    Edge, Input, InputKind, Labels, Model, Network, Objective, objective, read_tensors,
 };
 use serde_json::{Value, json};
 
+use crate::command::words::Words;
 use crate::console::Console;
 use crate::opened::{Examples, Opened};
 use crate::settings::{Common, Layers, Settings};
-use crate::subject::{NetworkFlags, json};
+use crate::subject::{NetworkFlags, Subject, json};
 
-/// What may stand in for what a cut edge carried.
-const ABLATIONS: &str = "zero, mean, positional-mean, resample, optimal";
+/// The names that [`unlearned`] knows.
+pub(super) const UNLEARNED: &str = "zero, mean, positional-mean, resample";
 /// Steps and learning rate of constants.
 const OPTIMAL: (usize, f32) = (200, 0.05);
 /// Pairs that are drawn of a task where nothing says how many.
@@ -28,13 +29,13 @@ const PROMPTS: i64 = 64;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Pair")]
 pub(super) struct PairFlags {
-    /// A clean text, or token ids such as "5 2 7" without a tokenizer; may be repeated
+    /// A clean text, or words of the task that the network learned, or token ids such as "5 2 7"; may be repeated
     #[arg(long, value_name = "TEXT")]
     clean: Vec<String>,
     /// Its counterfactual of the same length, in the order of --clean
     #[arg(long, value_name = "TEXT")]
     corrupt: Vec<String>,
-    /// How texts become tokens: a tokenizer.json
+    /// How texts become tokens: a tokenizer.json [default: that of the text or the task that it learned from]
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
     /// The right next token of each clean text, as text or id: with --wrong the objective is their logit
@@ -123,7 +124,7 @@ impl PairFlags {
                 None if self.clean.is_empty() && self.corrupt.is_empty() => {
                     prompts(settings, network)?
                 }
-                None => self.texts(network, &device)?,
+                None => self.texts(subject, &device)?,
             };
             let spec = network.spec();
             spec.accepts(given.pair.clean()).context("clean")?;
@@ -168,7 +169,8 @@ impl PairFlags {
         })
     }
 
-    fn texts(&self, network: &Network, device: &Device) -> Result<Given> {
+    fn texts(&self, subject: &Subject, device: &Device) -> Result<Given> {
+        let network = &subject.network;
         if self.clean.is_empty() || self.clean.len() != self.corrupt.len() {
             bail!(
                 "{} --clean and {} --corrupt: give as many of both, or a --pair of images",
@@ -179,13 +181,8 @@ impl PairFlags {
         if let InputKind::Real { .. } = network.spec().input {
             bail!("this network takes images: give --pair instead of --clean and --corrupt");
         }
-        let tokenizer = self.tokenizer.as_deref().map(Tokenizer::open).transpose()?;
-        let tokens = |text: &String| -> Result<Vec<usize>> {
-            match &tokenizer {
-                Some(tokenizer) => Ok(tokenizer.encode(text)?),
-                None => ids(text),
-            }
-        };
+        let words = Words::of(self.tokenizer.as_deref(), &subject.trained)?;
+        let tokens = |text: &String| words.encode(text);
         let all =
             |texts: &[String]| -> Result<Vec<Vec<usize>>> { texts.iter().map(tokens).collect() };
         let clean = all(&self.clean).context("--clean")?;
@@ -274,15 +271,6 @@ fn prompts(settings: &Settings, network: &Network) -> Result<Given> {
     })
 }
 
-fn ids(text: &str) -> Result<Vec<usize>> {
-    let ids = text.split_whitespace().map(|id| {
-        id.parse::<usize>().with_context(|| {
-            format!("`{id}` is no token id: give ids such as \"5 2 7\", or a --tokenizer")
-        })
-    });
-    ids.collect()
-}
-
 /// What a cut edge carries, by name; constants are learned for these edges.
 pub(super) fn ablation(
     name: &str,
@@ -291,18 +279,29 @@ pub(super) fn ablation(
     edges: &[Edge],
     console: &Console,
 ) -> Result<Ablation> {
-    Ok(match name {
-        "zero" => Ablation::Zero,
-        "mean" => Ablation::Mean(pair.corrupt().clone()),
-        "positional-mean" => Ablation::PositionalMean(pair.corrupt().clone()),
-        "resample" => Ablation::Resample(pair.corrupt().clone()),
-        "optimal" => {
-            let bar = console.bar("constants", OPTIMAL.0);
-            let told = &mut |done, _| bar.at(done, String::new);
-            optimal_ablation(network, pair.clean(), edges, OPTIMAL.0, OPTIMAL.1, told)?
-        }
-        other => bail!("--ablation {other}: valid: {ABLATIONS}"),
-    })
+    if name == "optimal" {
+        let bar = console.bar("constants", OPTIMAL.0);
+        let told = &mut |done, _| bar.at(done, String::new);
+        let input = pair.clean();
+        return Ok(optimal_ablation(
+            network, input, edges, OPTIMAL.0, OPTIMAL.1, told,
+        )?);
+    }
+    match unlearned(name, pair) {
+        Some(ablation) => Ok(ablation),
+        None => bail!("--ablation {name}: valid: {UNLEARNED}, optimal"),
+    }
+}
+
+/// What takes the place of an activation, by name, where nothing is learned.
+pub(super) fn unlearned(name: &str, pair: &Pair) -> Option<Ablation> {
+    match name {
+        "zero" => Some(Ablation::Zero),
+        "mean" => Some(Ablation::Mean(pair.corrupt().clone())),
+        "positional-mean" => Some(Ablation::PositionalMean(pair.corrupt().clone())),
+        "resample" => Some(Ablation::Resample(pair.corrupt().clone())),
+        _ => None,
+    }
 }
 
 /// The strongest edges of a circuit, for a person.
