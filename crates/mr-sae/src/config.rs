@@ -134,10 +134,18 @@ impl SaeConfig {
             ("d_out", self.d_out()),
             ("parts", self.parts()),
         ] {
-            // A float's matrix of these sides must be countable in bytes.
             if value == 0 || value > 1 << 28 {
                 return Err(SaeError::setting(what, value, "from 1 to 268435456"));
             }
+        }
+        let values = self.d_in.max(self.d_out()) * self.d_sae;
+        if values > 1 << 34 {
+            let valid = "at most 17179869184 values";
+            return Err(SaeError::setting(
+                "a matrix",
+                format!("{values} values"),
+                valid,
+            ));
         }
         if !self.d_in.is_multiple_of(self.parts()) {
             let valid = format!("a divisor of d_in, which is {}", self.d_in);

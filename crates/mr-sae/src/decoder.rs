@@ -1,8 +1,7 @@
-//! The decoder's rows: their norms, and what keeps or folds them.
+//! The decoder's rows: their norms, and what keeps them.
 
 use burn::tensor::Tensor;
 
-use crate::error::SaeError;
 use crate::kind::Kind;
 use crate::sae::Sae;
 
@@ -46,48 +45,5 @@ impl Sae {
             weights.set("W_dec", rows.flatten(0, 1));
         }
         self.with_weights(weights)
-    }
-
-    /// The same function with decoder rows of norm 1 (of a crosscoder: whose parts' norms sum to 1):
-    /// codes are in units of what they write. A kind that compares in these units already keeps its
-    /// codes.
-    ///
-    /// # Errors
-    /// [`SaeError::Setting`] if it is tied, or compares latents in other units, whose choice would
-    /// change.
-    pub fn fold_decoder_norms(&self) -> Result<Self, SaeError> {
-        let config = self.config();
-        if config.is_tied() {
-            let valid = "one with an encoder of its own";
-            return Err(SaeError::setting("arrangement", "tied", valid));
-        }
-        let mut folded = config.clone();
-        let rescaled = match &mut folded.kind {
-            Kind::TopK(kind) => std::mem::replace(&mut kind.rescale, false),
-            Kind::BatchTopK(kind) => std::mem::replace(&mut kind.rescale, false),
-            Kind::Matryoshka(kind) => std::mem::replace(&mut kind.rescale, false),
-            Kind::Relu(_) | Kind::Gated(_) | Kind::JumpRelu(_) => true,
-        };
-        if !rescaled {
-            let valid = "true where decoder norms are folded: otherwise other latents are chosen";
-            return Err(SaeError::setting("rescale", false, valid));
-        }
-        let norms = self.decoder_norms();
-        let mut weights = self.weights().clone();
-        let encoder = weights.get::<2>("W_enc") * norms.clone().unsqueeze();
-        weights.set("W_enc", encoder.flatten(0, 1));
-        let decoder = weights.get::<2>("W_dec") / norms.clone().unsqueeze_dim(1);
-        weights.set("W_dec", decoder.flatten(0, 1));
-        let scaled: &[&str] = match config.kind {
-            Kind::Gated(_) => &["b_gate", "b_mag"],
-            Kind::JumpRelu(_) => &["b_enc", "threshold"],
-            // The threshold of a batch is in these units already.
-            _ => &["b_enc"],
-        };
-        for name in scaled {
-            let values = weights.get::<1>(name) * norms.clone();
-            weights.set(name, values);
-        }
-        Ok(Self::of(folded, weights))
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::SaeConfig;
 use crate::error::SaeError;
+use crate::layout::layout;
 
 /// What weights start from. Biases start from 0, the encoder from the decoder's transpose where both
 /// are of the same width (Gao et al. 2024, A.1).
@@ -67,39 +68,29 @@ pub(crate) fn draw(
     if let Some(norm) = norm.filter(|norm| !(norm.is_finite() && *norm > 0.0)) {
         return Err(SaeError::setting("decoder_norm", norm, "above 0"));
     }
+    let centre = match &initial.centre {
+        None => vec![0.0; d_out],
+        Some(centre) if centre.len() == d_out && centre.iter().all(|v| v.is_finite()) => {
+            centre.clone()
+        }
+        Some(centre) => {
+            let value = format!("{} numbers", centre.len());
+            let valid = format!("{d_out} finite numbers");
+            return Err(SaeError::setting("centre", value, valid));
+        }
+    };
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let decoder = rows(&mut rng, d_sae, d_out, norm);
     let mut weights = Weights::default();
-    if !config.is_tied() {
-        let encoder = if config.writes_what_it_reads() {
-            transposed(&decoder, d_out)
-        } else {
-            transposed(&rows(&mut rng, d_sae, d_in, norm), d_in)
+    for slot in layout(config) {
+        let values = match slot.name {
+            "W_enc" if config.writes_what_it_reads() => transposed(&decoder, d_out),
+            "W_enc" => transposed(&rows(&mut rng, d_sae, d_in, norm), d_in),
+            "W_dec" => decoder.clone(),
+            "b_dec" => centre.clone(),
+            _ => vec![slot.value; slot.shape.iter().product()],
         };
-        weights.push("W_enc", &[d_in, d_sae], encoder, true, device);
-    }
-    for vector in config.kind.rule().vectors() {
-        let values = vec![vector.value; d_sae];
-        weights.push(vector.name, &[d_sae], values, vector.trainable, device);
-    }
-    weights.push("W_dec", &[d_sae, d_out], decoder, true, device);
-    if !config.is_tied() {
-        let centre = match &initial.centre {
-            None => vec![0.0; d_out],
-            Some(centre) if centre.len() == d_out && centre.iter().all(|v| v.is_finite()) => {
-                centre.clone()
-            }
-            Some(centre) => {
-                let value = format!("{} numbers", centre.len());
-                let valid = format!("{d_out} finite numbers");
-                return Err(SaeError::setting("centre", value, valid));
-            }
-        };
-        weights.push("b_dec", &[d_out], centre, true, device);
-    }
-    if config.has_skip() {
-        let zeros = vec![0.0; d_out * d_in];
-        weights.push("W_skip", &[d_out, d_in], zeros, true, device);
+        weights.push(slot.name, &slot.shape, values, slot.trainable, device);
     }
     Ok(weights)
 }

@@ -147,3 +147,6 @@ impl Sae {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
