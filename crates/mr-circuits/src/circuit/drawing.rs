@@ -24,6 +24,8 @@ const MARGIN: f64 = 24.0;
 const HEADER: f64 = 64.0;
 /// A row of more nodes shows only those of the circuit.
 const CROWD: usize = 24;
+/// A row that would be wider shows them as bars without their names, which are told on hovering.
+const WIDEST: f64 = 1800.0;
 
 /// A node's place.
 #[derive(Debug, Clone, Copy)]
@@ -83,9 +85,18 @@ fn places(circuit: &Circuit, nodes: &Nodes, title: f64) -> (Vec<Option<Place>>, 
         }
     }
     rows.retain(|row| !row.is_empty());
-    let wide = |node: usize| 20.0 + 6.6 * nodes.names[node].chars().count() as f64;
+    let named = |node: usize| 20.0 + 6.6 * nodes.names[node].chars().count() as f64;
+    // The width of a node and the gap behind it.
+    let size = |row: &[usize], node: usize| {
+        if row.iter().map(|&node| named(node) + GAP).sum::<f64>() > WIDEST {
+            let pitch = (WIDEST / row.len() as f64).clamp(2.0, 24.0);
+            return (0.7 * pitch, 0.3 * pitch);
+        }
+        (named(node), GAP)
+    };
     let length = |row: &[usize]| {
-        row.iter().map(|&node| wide(node)).sum::<f64>() + GAP * (row.len() - 1) as f64
+        let sizes = row.iter().map(|&node| size(row, node));
+        sizes.map(|(wide, gap)| wide + gap).sum::<f64>()
     };
     let widest = rows.iter().map(|row| length(row)).fold(0.0, f64::max);
     // Room for the legend beside a thin network.
@@ -104,14 +115,14 @@ fn places(circuit: &Circuit, nodes: &Nodes, title: f64) -> (Vec<Option<Place>>, 
             };
         }
         for &node in row {
-            let width = wide(node);
+            let (width, gap) = size(row, node);
             places[node] = Some(Place {
                 x: x + width / 2.0,
                 y,
                 width,
                 is_kept: is_kept(node),
             });
-            x += width + GAP;
+            x += width + gap;
         }
     }
     (places, (width, height))
@@ -224,6 +235,18 @@ fn boxed(svg: &mut String, name: &str, place: Place) {
     } else {
         (FAINT, "#8A949E", "#FAFBFC")
     };
+    if width < 20.0 {
+        writeln!(
+            svg,
+            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{HEIGHT}\" fill=\"{ink}\">\
+             <title>{}</title></rect>",
+            x - width / 2.0,
+            y - HEIGHT / 2.0,
+            escaped(name)
+        )
+        .expect(STRING);
+        return;
+    }
     writeln!(
         svg,
         "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{HEIGHT}\" rx=\"5\" fill=\"{fill}\" \

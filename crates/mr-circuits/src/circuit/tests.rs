@@ -153,6 +153,23 @@ fn drawings_show_every_edge_and_node() {
     assert_eq!(drawing(&empty, "none").matches("<path").count(), 2);
 }
 
+/// A layer of many nodes is drawn as bars, whose names are told on hovering.
+#[test]
+fn crowded_rows_stay_narrow() {
+    let mlp = mr_models::Mlp {
+        hidden: vec![64],
+        ..mr_models::Mlp::default()
+    };
+    let net = Network::init(Architecture::Mlp(mlp), 0, &burn::tensor::Device::flex()).unwrap();
+    let svg = drawing(&Circuit::whole(&net.spec().wiring), "wide");
+    let width = svg.split("width=\"").nth(1).unwrap();
+    let width: f64 = width.split('"').next().unwrap().parse().unwrap();
+    assert!(width < 2000.0, "{width}");
+    assert!(svg.contains("<title>linear1.n63</title>"));
+    assert!(!svg.contains(">linear1.n63</text>"));
+    assert!(svg.contains(">logits</text>"));
+}
+
 #[test]
 fn overlaps_are_shares_of_the_union() {
     let top = |n| Circuit::top(scores(VALUES), n, Ranking::Absolute).unwrap();

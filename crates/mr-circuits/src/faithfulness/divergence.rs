@@ -13,7 +13,8 @@ use crate::error::CircuitError;
 /// KL(network || circuit), summed over positions. Under [`Divergence`] an attack in an epsilon-ball finds the
 /// input there for which the circuit explains the network worst.
 ///
-/// Hooks see the circuit's run. Under resample ablation, what cut edges carry stays that of the corrupt
+/// Hooks see both runs, the network's and then the circuit's: what one adds at a site is added in both, so that a
+/// ball may be around an embedding too, and what one keeps is the circuit's. Under resample ablation, what cut edges carry stays that of the corrupt
 /// example, whatever the attack changes.
 #[derive(Debug, Clone)]
 pub struct Diverging<M> {
@@ -50,7 +51,7 @@ impl<M: Model> Model for Diverging<M> {
     }
 
     fn run(&self, input: &Input, hook: &mut dyn Hook) -> Tensor<3> {
-        let network = self.model.logits(input);
+        let network = self.model.run(input, hook);
         let circuit = self.circuit.run(input, hook);
         let [batch, _, _] = network.dims();
         kl_divergence(&network, &circuit).reshape([batch, 1, 1])

@@ -149,6 +149,31 @@ fn the_divergence_is_a_logit_with_a_gradient() {
     assert!(steepest.iter().any(|slope| slope.abs() > 1e-6));
     let same = Diverging::new(&net, &whole, &ablation).unwrap();
     assert_eq!(floats(same.logits(pair.clean())), [0.0, 0.0]);
+    // What is added at a site is added in both runs.
+    let channels = net.spec().site("hook_embed").unwrap().channels;
+    // Not the same in all channels, which a norm would take out again.
+    let added =
+        burn::tensor::Tensor::<1, burn::tensor::Int>::arange(0..channels as i64, &net.device());
+    let moved = [Tap {
+        site: "hook_embed".into(),
+        added: Some(
+            added
+                .float()
+                .reshape([1, 1, channels])
+                .expand([2, 6, channels]),
+        ),
+    }];
+    let at = |side: &dyn Model| {
+        let found = value_and_grad_at(side, pair.clean(), &labels, &Divergence, false, &moved);
+        floats(found.unwrap().values)
+    };
+    assert_eq!(at(&same), [0.0, 0.0]);
+    assert!(
+        at(&side)
+            .iter()
+            .zip(&expected)
+            .all(|(moved, before)| moved != before)
+    );
 }
 
 #[test]
