@@ -86,7 +86,10 @@ fn circuits_of_other_networks_and_none() {
     says(
         &lab,
         &format!("{evaluate} whole.json --epsilon 0.1"),
-        &["takes tokens, around which there is no ball"],
+        &[
+            "takes tokens, around which there is no ball",
+            "--place hook_embed",
+        ],
     );
     says(
         &lab,

@@ -105,9 +105,12 @@ pub(crate) fn heat(heat: &Heat) -> String {
         for (row, values) in heat.values.iter().enumerate() {
             for (column, &value) in values.iter().enumerate() {
                 let label = heat.labels.get(row).and_then(|labels| labels.get(column));
+                let number = Short(f64::from(value)).to_string();
                 let text = match label {
                     Some(label) => fitted(label, 11.0, cell - 4.0),
-                    None => Short(f64::from(value)).to_string(),
+                    None if width(&number, 11.0) < cell - 4.0 => number,
+                    // Many digits of little are better rounded than left out.
+                    None => format!("{value:.2}"),
                 };
                 if value.is_finite() && width(&text, 11.0) < cell - 4.0 {
                     let (x, y) = place(row, column);

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use mr_attacks::Norm;
 use mr_circuits::{
     Circuit, FRACTIONS, Faithfulness, Ranking, completeness, curve, random_faithfulness,
 };
@@ -19,7 +18,7 @@ use self::result::Found;
 use self::worst::Search;
 use super::given::{PairFlags, ablation};
 use crate::command::search::{SearchFlags, climber};
-use crate::command::threat::BallFlags;
+use crate::command::threat::ThreatFlags;
 use crate::console::{Console, Outcome};
 use crate::output::writable;
 use crate::settings::Common;
@@ -34,14 +33,16 @@ const CANDIDATES: usize = 10;
 /// edge cut. It is given for the batch, for the tail of the worst inputs, and held against random circuits of
 /// the same size. CPR and CMD are areas over circuits of growing size by the scores of the file (MIB). With --epsilon
 /// an attack seeks, in the ball around each clean image, the input for which the circuit says least of what the
-/// network says: the largest KL(network || circuit).
+/// network says: the largest KL(network || circuit). With --place the ball is at a site, of tokens their embedding;
+/// what is added there is added in network and circuit.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mr circuit evaluate --model runs/induction --circuit induction.json --clean '1 2 3 1' \\
     --corrupt '1 2 3 4' --right 2 --wrong 5
   mr circuit evaluate --model runs/half --circuit half.json --pair pair.safetensors --draws 200 --json
   mr circuit evaluate --model runs/half --circuit half.json --pair pair.safetensors --epsilon 0.1 --attack apgd
-  mr circuit evaluate --model runs/induction --circuit induction.json --limit 100 --out runs/induction-judged")]
+  mr circuit evaluate --model runs/induction --circuit induction.json --limit 100 --out runs/induction-judged
+  mr circuit evaluate --model runs/induction --circuit induction.json --limit 20 --epsilon 0.1 --place hook_embed")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     on: NetworkFlags,
@@ -76,7 +77,7 @@ pub(crate) struct Arguments {
     )]
     nodes: usize,
     #[command(flatten)]
-    ball: BallFlags,
+    threat: ThreatFlags,
     #[command(flatten)]
     search: SearchFlags,
     #[command(flatten)]
@@ -91,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let opened = arguments
         .given
         .open(&arguments.on, &arguments.common, |layers| {
-            arguments.ball.apply(layers, Norm::Linf)?;
+            arguments.threat.apply(layers)?;
             arguments.search.apply(layers)
         })?;
     let (network, given, settings) = (&opened.subject.network, &opened.data, &opened.settings);

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use burn::tensor::{Int, Tensor};
 use mr_attacks::{Draw, Goal, Meter, Never, ObjectiveAttack, ThreatModel, Victim};
 use mr_circuits::{Ablation, Circuit, Divergence, Diverging, Pair};
-use mr_models::{Input, InputKind, Labels, Model, Network, Place, Workers, floats};
+use mr_models::{Input, InputKind, Labels, Model, Network, OfLength, Place, Workers, floats};
 
 use crate::console::Console;
 
@@ -36,16 +36,10 @@ impl Search<'_> {
     /// Finds out, before any work, whether this network can be attacked so.
     pub(super) fn fits(&self, network: &Network) -> Result<()> {
         let spec = network.spec();
-        if let InputKind::Tokens { .. } = spec.input {
+        if let (InputKind::Tokens { .. }, Place::Input) = (spec.input, &self.threat.place) {
             bail!(
-                "--epsilon: this network takes tokens, around which there is no ball; the worst of given texts is \
-                 in the evaluation without it"
-            );
-        }
-        if self.threat.place != Place::Input {
-            bail!(
-                "the threat is at the {}: a circuit and its network share the input alone",
-                self.threat.place
+                "--epsilon: this network takes tokens, around which there is no ball; --place hook_embed puts it around \
+                 their embeddings"
             );
         }
         self.threat.fits(spec)?;
@@ -86,7 +80,15 @@ impl Search<'_> {
             };
             let clean = pair.clean().select(row.clone());
             let corrupt = pair.corrupt().select(row);
-            let found = self.one(side, example as u64, clean, &corrupt)?;
+            let example = example as u64;
+            let found = match &clean {
+                Input::Real(_) => self.one(side, example, clean, &corrupt)?,
+                // A site is as long as the text.
+                Input::Tokens(tokens) => {
+                    let sized = OfLength::new(side, tokens.dims()[1])?;
+                    self.one(&sized, example, clean, &corrupt)?
+                }
+            };
             let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
             bar.at(done, String::new);
             anyhow::Ok(found)
