@@ -2,20 +2,20 @@
 //! (`mr-train` fits them) and what is counted in them (`mr-metrics` counts).
 //!
 //! A [`Dictionary`] writes an activation of `d_in` channels as a non-negative code of `d_sae`
-//! latents and back. The one here, [`Tied`], is what effective features (Bereska et al. 2025) are
-//! measured with.
+//! latents and back. [`Sae`] is one by its [`SaeConfig`]: a [`Kind`] says how latents activate, an
+//! [`Arrangement`] what is read and written. [`open`] and [`write_saelens`] exchange them.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
-//! use mr_sae::{Dictionary, Tied, samples};
+//! use mr_sae::{Dictionary, Sae, SaeConfig, TopK, samples};
 //!
 //! let device = Device::flex();
-//! let dictionary = Tied::init(8, 32, 0, &device)?;
+//! let sae = Sae::init(SaeConfig::new(8, 32, TopK::new(4)), 0, &device)?;
 //! // A convolution's map: 2 images of 49 positions. Positions are samples.
 //! let map = Tensor::<3>::ones([2, 49, 8], &device);
-//! let code = dictionary.encode(samples(map));
+//! let code = sae.encode(samples(map));
 //! assert_eq!(code.dims(), [98, 32]);
-//! assert_eq!(dictionary.decode(code).dims(), [98, 8]);
+//! assert_eq!(sae.decode(code).dims(), [98, 8]);
 //! # Ok::<(), mr_sae::SaeError>(())
 //! ```
 
@@ -26,8 +26,6 @@ mod error;
 mod files;
 mod fold;
 mod geometric_median;
-#[cfg(test)]
-mod golden;
 mod initial;
 mod kind;
 mod latent;

@@ -3,48 +3,58 @@
 //! Selected on the host by quickselect: sorting on the device costs fifteen times as much, and the
 //! mask is a constant to gradients anyway.
 
+use std::cmp::Ordering;
+
 use burn::tensor::{Tensor, TensorData};
 use mr_models::floats;
 
-/// The positions of the `k` largest values, in no order. Of equal ones the first are taken, so that
-/// the choice does not depend on how it is made.
-pub(crate) fn largest(values: &[f32], k: usize) -> Vec<u32> {
-    let mut positions: Vec<u32> = (0..values.len() as u32).collect();
-    if k < positions.len() {
-        if k > 0 {
-            positions.select_nth_unstable_by(k - 1, |&a, &b| {
-                values[b as usize]
-                    .total_cmp(&values[a as usize])
-                    .then(a.cmp(&b))
-            });
-        }
-        positions.truncate(k);
+/// Sets `mask` to 1 at the `k` largest of `values`. Of equal ones the first are taken, so that the choice
+/// does not depend on how it is made. `room` is overwritten.
+fn mark(values: &[f32], k: usize, mask: &mut [f32], room: &mut Vec<f32>) {
+    if k == 0 {
+        return;
     }
-    positions
+    if k >= values.len() {
+        mask.fill(1.0);
+        return;
+    }
+    room.clear();
+    room.extend_from_slice(values);
+    let (_, &mut least, _) = room.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
+    let above = |value: &&f32| value.total_cmp(&least) == Ordering::Greater;
+    let mut equal = k - values.iter().filter(above).count();
+    for (value, mask) in values.iter().zip(mask) {
+        match value.total_cmp(&least) {
+            Ordering::Greater => *mask = 1.0,
+            Ordering::Equal if equal > 0 => {
+                equal -= 1;
+                *mask = 1.0;
+            }
+            _ => {}
+        }
+    }
 }
 
 /// 1 at the `k` largest entries of each row of `[row, column]`, 0 elsewhere.
 pub(crate) fn of_rows(values: &Tensor<2>, k: usize) -> Tensor<2> {
-    let [rows, columns] = values.dims();
-    let device = values.device();
-    let values = floats(values.clone());
-    let mut mask = vec![0.0f32; values.len()];
-    for (row, mask) in values.chunks(columns).zip(mask.chunks_mut(columns)) {
-        for at in largest(row, k) {
-            mask[at as usize] = 1.0;
-        }
-    }
-    Tensor::from_data(TensorData::new(mask, [rows, columns]), &device)
+    let width = values.dims()[1];
+    of_stretches(values, width, k)
 }
 
-/// 1 at the `count` largest entries of all.
+/// 1 at the `count` largest entries of all, 0 elsewhere.
 pub(crate) fn of_all(values: &Tensor<2>, count: usize) -> Tensor<2> {
+    let [rows, columns] = values.dims();
+    of_stretches(values, rows * columns, count)
+}
+
+fn of_stretches(values: &Tensor<2>, length: usize, k: usize) -> Tensor<2> {
     let shape = values.dims();
     let device = values.device();
     let values = floats(values.clone());
     let mut mask = vec![0.0f32; values.len()];
-    for at in largest(&values, count) {
-        mask[at as usize] = 1.0;
+    let mut room = Vec::with_capacity(length);
+    for (values, mask) in values.chunks(length).zip(mask.chunks_mut(length)) {
+        mark(values, k, mask, &mut room);
     }
     Tensor::from_data(TensorData::new(mask, shape), &device)
 }
@@ -57,15 +67,17 @@ mod tests {
 
     #[test]
     fn the_largest_are_chosen_and_the_first_of_equal_ones() {
-        let sorted = |values: &[f32], k| {
-            let mut positions = largest(values, k);
-            positions.sort_unstable();
-            positions
+        let marked = |values: &[f32], k| {
+            let mut mask = vec![0.0; values.len()];
+            mark(values, k, &mut mask, &mut Vec::new());
+            mask
         };
-        assert_eq!(sorted(&[1.0, 5.0, -2.0, 3.0], 2), [1, 3]);
-        assert_eq!(sorted(&[2.0, 2.0, 2.0, 2.0], 2), [0, 1]);
-        assert_eq!(sorted(&[1.0, 2.0], 0), [] as [u32; 0]);
-        assert_eq!(sorted(&[1.0, 2.0], 9), [0, 1]);
+        assert_eq!(marked(&[1.0, 5.0, -2.0, 3.0], 2), [0.0, 1.0, 0.0, 1.0]);
+        assert_eq!(marked(&[2.0, 1.0, 2.0, 2.0], 2), [1.0, 0.0, 1.0, 0.0]);
+        assert_eq!(marked(&[1.0, 2.0], 0), [0.0, 0.0]);
+        assert_eq!(marked(&[1.0, 2.0], 9), [1.0, 1.0]);
+        let infinite = [f32::NEG_INFINITY, f32::NAN, 1.0, f32::INFINITY];
+        assert_eq!(marked(&infinite, 2), [0.0, 1.0, 0.0, 1.0]);
         let values = Tensor::from_floats([[1.0, 5.0, 4.0], [0.0, 2.0, 3.0]], &Device::flex());
         assert_eq!(floats(of_rows(&values, 1)), [0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
         assert_eq!(floats(of_all(&values, 3)), [0.0, 1.0, 1.0, 0.0, 0.0, 1.0]);

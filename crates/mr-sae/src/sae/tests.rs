@@ -384,6 +384,42 @@ fn initial_weights_follow_the_seed_and_the_norm() {
     );
 }
 
+fn every_kind() -> Vec<Kind> {
+    vec![
+        Relu::default().into(),
+        Gated::default().into(),
+        TopK::new(2).into(),
+        BatchTopK::new(1.5).into(),
+        Matryoshka::new(1.5, vec![1, 2]).into(),
+        JumpRelu::default().into(),
+    ]
+}
+
+#[test]
+fn what_is_made_of_a_sample_does_not_depend_on_the_others() {
+    let x = rows(&[[2.0, 2.0], [0.0, 0.0], [-1.0, 0.4], [0.3, 5.0]]);
+    for kind in every_kind() {
+        let sae = known(kind);
+        let whole = floats(sae.reconstruct(x.clone()));
+        for at in 0..4 {
+            let alone = sae.reconstruct(x.clone().narrow(0, at, 1));
+            near(floats(alone), &whole[2 * at..2 * at + 2]);
+        }
+    }
+}
+
+#[test]
+fn codes_are_at_least_0_and_nan_stays_where_it_is() {
+    let x = rows(&[[f32::NAN, 1.0], [0.3, -5.0]]);
+    for kind in every_kind() {
+        let codes = floats(known(kind.clone()).encode(x.clone()));
+        assert!(
+            codes[3..].iter().all(|&code| code >= 0.0),
+            "{kind:?}: {codes:?}"
+        );
+    }
+}
+
 #[test]
 fn the_old_tied_dictionary_starts_from_the_same_bits() {
     let device = Device::flex();

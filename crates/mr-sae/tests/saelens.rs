@@ -4,14 +4,8 @@ use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mr_models::{floats, read_tensors};
+use mr_sae::{Dictionary, Kind, Loss, Revival, Sae, Strength, open};
 use serde_json::Value;
-
-use crate::dictionary::Dictionary;
-use crate::files::open;
-use crate::kind::Kind;
-use crate::loss::{Loss, Strength};
-use crate::revival::Revival;
-use crate::sae::Sae;
 
 fn folder() -> PathBuf {
     PathBuf::from(concat!(
@@ -62,7 +56,7 @@ fn codes_reconstructions_and_measures_are_those_of_saelens() {
     let golden = golden();
     let x = x(&golden);
     let cases = golden["inference"].as_array().unwrap();
-    assert_eq!(cases.len(), 14);
+    assert_eq!(cases.len(), 15);
     for case in cases {
         let name = case["name"].as_str().unwrap();
         let sae = opened(name);
