@@ -71,7 +71,10 @@ fn a_circuit_is_found_saved_drawn_evaluated_and_compared() {
     );
     let resumed = json(&lab, "discover --tau 1e-4 --journal j.jsonl", &PAIR);
     assert_eq!(resumed["circuit"], again["circuit"]);
-    let evaluated = json(&lab, "evaluate --circuit a.json --draws 5", &PAIR);
+    let words = "evaluate --circuit a.json --draws 5 --minimality";
+    let evaluated = json(&lab, words, &PAIR);
+    let needs = evaluated["minimality"].as_array().unwrap();
+    assert_eq!(needs.len() as u64, kept);
     assert_eq!(evaluated["kept"].as_u64(), Some(kept));
     assert_eq!(evaluated["curve"][9]["faithfulness"], 1.0);
     let drawn = json(&lab, "draw --circuit a.json --dot a.dot", &[]);

@@ -5,17 +5,19 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
-use mr_metrics::{Number, RecordKind};
+use mr_metrics::{Number, RecordKind, Table};
 
 use super::gather::Located;
 use super::record::{place, rerun};
-use super::table::of_numbers;
+use super::table::{of_numbers, of_record};
 use crate::layout::plural;
 
 /// Up to so many records stand open; more are folded away.
 const OPEN: usize = 6;
 /// Up to so many numbers of a record are shown beside its pictures; the others are among the records.
 const NUMBERS: usize = 16;
+/// Up to so many rows of a record's tables too, which stand in the order of their weight.
+const ROWS: usize = 8;
 /// A larger file would make the page too long to load.
 const LARGEST: u64 = 4 << 20;
 
@@ -77,8 +79,22 @@ fn record(one: &Located) -> Markup {
         }
         @if !numbers.is_empty() { (of_numbers(&title, numbers.into_iter())) }
         @if more > 0 { p.quiet { (plural(more, "further number")) " below, among the records." } }
+        @for (name, table) in &record.tables { (first_rows(name, table)) }
         @for warning in &record.warnings { p.caution { strong { "Warning:" } (warning) } }
         (rerun(&[record]))
+    }
+}
+
+/// A table's beginning.
+fn first_rows(name: &str, table: &Table) -> Markup {
+    let more = table.rows.len().saturating_sub(ROWS);
+    let first = Table {
+        columns: table.columns.clone(),
+        rows: table.rows.iter().take(ROWS).cloned().collect(),
+    };
+    html! {
+        (of_record(name, &first))
+        @if more > 0 { p.quiet { (plural(more, "further row")) " below, among the records." } }
     }
 }
 
@@ -132,6 +148,11 @@ mod tests {
         record
             .artifacts
             .insert("probe".into(), "probe.safetensors".into());
+        let table = Table {
+            columns: vec!["edge".into()],
+            rows: (0..9).map(|edge| vec![format!("e{edge}").into()]).collect(),
+        };
+        record.tables.insert("circuit".into(), table);
         for number in 0..18 {
             record.number(&format!("n{number:02}"), 0.5);
         }
@@ -154,6 +175,7 @@ mod tests {
         assert!(
             shown.contains("n15") && !shown.contains("n16") && shown.contains("2 further numbers")
         );
+        assert!(shown.contains("e7") && !shown.contains("e8") && shown.contains("1 further row"));
         assert_eq!(shown.matches("<figure").count(), 1, "{shown}");
     }
 

@@ -9,8 +9,9 @@ use mr_metrics::RecordKind;
 use mr_models::Model;
 use serde_json::json;
 
+use super::ablation::ablation;
 use super::found::FoundFlags;
-use super::given::{PairFlags, ablation};
+use super::given::PairFlags;
 use crate::console::{Console, Outcome};
 use crate::settings::Common;
 use crate::subject::NetworkFlags;

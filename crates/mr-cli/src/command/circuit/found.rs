@@ -8,7 +8,6 @@ use mr_circuits::{Circuit, drawing};
 use mr_metrics::{Short, Table};
 use serde_json::json;
 
-use super::given::strongest;
 use crate::console::{Console, Outcome};
 use crate::layout::Listing;
 use crate::opened::{Begun, Told};
@@ -112,4 +111,14 @@ impl FoundFlags {
         };
         begun.finish(told, console)
     }
+}
+
+/// The strongest edges of a circuit, for a person.
+fn strongest(circuit: &Circuit, count: usize) -> Vec<(String, f32)> {
+    let mut edges: Vec<_> = circuit.scored().collect();
+    edges.sort_by(|(_, a), (_, b)| b.abs().total_cmp(&a.abs()));
+    let named = edges.into_iter().take(count);
+    named
+        .map(|(edge, score)| (circuit.wiring().name(edge), score))
+        .collect()
 }

@@ -5,23 +5,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
-use mr_circuits::{Ablation, Circuit, Pair, optimal_ablation};
+use mr_circuits::Pair;
 use mr_models::data::load_prompts;
-use mr_models::{
-    Edge, Input, InputKind, Labels, Model, Network, Objective, objective, read_tensors,
-};
+use mr_models::{Input, InputKind, Labels, Model, Network, Objective, objective, read_tensors};
 use serde_json::{Value, json};
 
 use crate::command::words::Words;
-use crate::console::Console;
 use crate::opened::{Examples, Opened};
 use crate::settings::{Common, Layers, Settings};
 use crate::subject::{NetworkFlags, Subject, json};
 
-/// The names that [`unlearned`] knows.
-pub(super) const UNLEARNED: &str = "zero, mean, positional-mean, resample";
-/// Steps and learning rate of constants.
-const OPTIMAL: (usize, f32) = (200, 0.05);
 /// Pairs that are drawn of a task where nothing says how many.
 const PROMPTS: i64 = 64;
 
@@ -269,47 +262,4 @@ fn prompts(settings: &Settings, network: &Network) -> Result<Given> {
         origin: json!({ "data": json(data)?, "split": settings.split }),
         name: drawn.name().to_string(),
     })
-}
-
-/// What a cut edge carries, by name; constants are learned for these edges.
-pub(super) fn ablation(
-    name: &str,
-    network: &Network,
-    pair: &Pair,
-    edges: &[Edge],
-    console: &Console,
-) -> Result<Ablation> {
-    if name == "optimal" {
-        let bar = console.bar("constants", OPTIMAL.0);
-        let told = &mut |done, _| bar.at(done, String::new);
-        let input = pair.clean();
-        return Ok(optimal_ablation(
-            network, input, edges, OPTIMAL.0, OPTIMAL.1, told,
-        )?);
-    }
-    match unlearned(name, pair) {
-        Some(ablation) => Ok(ablation),
-        None => bail!("--ablation {name}: valid: {UNLEARNED}, optimal"),
-    }
-}
-
-/// What takes the place of an activation, by name, where nothing is learned.
-pub(super) fn unlearned(name: &str, pair: &Pair) -> Option<Ablation> {
-    match name {
-        "zero" => Some(Ablation::Zero),
-        "mean" => Some(Ablation::Mean(pair.corrupt().clone())),
-        "positional-mean" => Some(Ablation::PositionalMean(pair.corrupt().clone())),
-        "resample" => Some(Ablation::Resample(pair.corrupt().clone())),
-        _ => None,
-    }
-}
-
-/// The strongest edges of a circuit, for a person.
-pub(super) fn strongest(circuit: &Circuit, count: usize) -> Vec<(String, f32)> {
-    let mut edges: Vec<_> = circuit.scored().collect();
-    edges.sort_by(|(_, a), (_, b)| b.abs().total_cmp(&a.abs()));
-    let named = edges.into_iter().take(count);
-    named
-        .map(|(edge, score)| (circuit.wiring().name(edge), score))
-        .collect()
 }

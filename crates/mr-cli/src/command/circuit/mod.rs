@@ -1,5 +1,6 @@
 //! `mr circuit`.
 
+mod ablation;
 mod attribute;
 mod damage;
 mod diff;

@@ -1,5 +1,6 @@
 //! `mr circuit evaluate`.
 
+mod plots;
 mod result;
 mod worst;
 
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use mr_circuits::{
-    Circuit, FRACTIONS, Faithfulness, Ranking, completeness, curve, random_faithfulness,
+    Circuit, FRACTIONS, Faithfulness, Ranking, completeness, curve, minimality, random_faithfulness,
 };
 use mr_metrics::RecordKind;
 use mr_models::Model;
@@ -16,7 +17,8 @@ use serde_json::json;
 
 use self::result::Found;
 use self::worst::Search;
-use super::given::{PairFlags, ablation};
+use super::ablation::ablation;
+use super::given::PairFlags;
 use crate::command::search::{SearchFlags, climber};
 use crate::command::threat::ThreatFlags;
 use crate::console::{Console, Outcome};
@@ -76,6 +78,9 @@ pub(crate) struct Arguments {
         help_heading = "Evaluation"
     )]
     nodes: usize,
+    /// Say of each edge of the circuit what its faithfulness loses without it
+    #[arg(long, help_heading = "Evaluation")]
+    minimality: bool,
     #[command(flatten)]
     threat: ThreatFlags,
     #[command(flatten)]
@@ -119,6 +124,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
             "ablation": arguments.ablation,
             "draws": arguments.draws,
             "nodes": arguments.nodes,
+            "minimality": arguments.minimality,
         },
     });
     if let Some(threat) = &settings.threat {
@@ -152,6 +158,14 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let told = &mut |done, _| bar.at(done, String::new);
     let lacks = completeness(&measure, &circuit, nodes, CANDIDATES, seed, told)?;
     drop(bar);
+    let mut needs = Vec::new();
+    if arguments.minimality {
+        let bar = console.bar("without edges", circuit.len());
+        let told = &mut |done, _| bar.at(done, String::new);
+        let found = minimality(&measure, &circuit, told)?;
+        let named = found.iter();
+        needs.extend(named.map(|need| (circuit.wiring().name(need.edge), need.change)));
+    }
     let worst = match &search {
         Some(search) => Some(search.run(network, &circuit, &given.pair, &ablation, console)?),
         None => None,
@@ -165,6 +179,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         random,
         sizes,
         lacks,
+        needs,
         worst,
     };
     found.tell(begun, arguments.plot.as_ref(), console)

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use mr_circuits::{Circuit, Curve, Faithful, Incompleteness};
-use mr_metrics::finding::{PlotData, PlotGroup, PlotKind, Scale};
 use mr_metrics::stats::mean;
 use mr_metrics::{ExperimentRecord, Series, Short, Table};
 use serde_json::{Value, json};
@@ -13,14 +12,11 @@ use super::worst::{DRAWS, Worst};
 use crate::console::{Console, Outcome};
 use crate::layout::Listing;
 use crate::opened::{Begun, Told};
-use crate::report::lines;
 
 /// Name of the plot of faithfulness by size that lies beside a record.
 const PLOT: &str = "faithfulness.svg";
 /// Name of the plot of random circuits there.
 const RANDOM: &str = "random.svg";
-/// Bars of that.
-const BINS: usize = 20;
 
 pub(super) struct Found {
     pub(super) title: String,
@@ -32,6 +28,8 @@ pub(super) struct Found {
     pub(super) random: Vec<f64>,
     pub(super) sizes: Curve,
     pub(super) lacks: Incompleteness,
+    /// By how much faithfulness changes without each edge, the least needed first, if that is asked for.
+    pub(super) needs: Vec<(String, f64)>,
     pub(super) worst: Option<Worst>,
 }
 
@@ -91,6 +89,14 @@ impl Found {
             points.iter().map(|point| point.faithfulness).collect(),
         );
         record.curve("faithfulness", series)?;
+        if !self.needs.is_empty() {
+            let row = |(edge, change): &(String, f64)| vec![edge.as_str().into(), (*change).into()];
+            let table = Table {
+                columns: ["edge", "change without it"].map(String::from).into(),
+                rows: self.needs.iter().map(row).collect(),
+            };
+            record.tables.insert("minimality".into(), table);
+        }
         if let Some(worst) = &self.worst {
             for (name, values) in worst.named() {
                 record.number(&format!("ball.{name}"), average(values));
@@ -140,6 +146,11 @@ impl Found {
             "incompleteness",
             format!("{} ({without})", short(self.lacks.score)),
         );
+        if let (Some(least), Some(most)) = (self.needs.first(), self.needs.last()) {
+            for (what, (edge, change)) in [("least needed edge", least), ("most needed", most)] {
+                listing.line(what, format!("{edge} ({})", short(*change)));
+            }
+        }
         if let Some(worst) = &self.worst {
             let most = |values: &[f32]| values.iter().copied().fold(0.0, f32::max);
             for (name, values) in worst.named() {
@@ -183,91 +194,17 @@ impl Found {
             "cmd": self.sizes.cmd,
             "incompleteness": { "score": self.lacks.score, "without": self.lacks.nodes },
         });
+        let needs = self.needs.iter();
+        let needs = needs.map(|(edge, change)| json!({ "edge": edge, "change": change }));
+        if !self.needs.is_empty() {
+            object["minimality"] = needs.collect();
+        }
         if let Some(worst) = &self.worst {
             for (name, values) in worst.named() {
                 object["ball"][name] = crate::subject::json(&values)?;
             }
         }
         Ok(object)
-    }
-
-    /// Faithfulness of circuits of growing size, and where this one is.
-    fn by_size(&self) -> String {
-        let points = &self.sizes.points;
-        let share = self.circuit.len() as f64 / self.circuit.edges().max(1) as f64;
-        let line = |name: &str, x: Vec<f64>, y: Vec<f64>| PlotGroup {
-            name: name.into(),
-            n: vec![1; x.len()],
-            low: vec![None; x.len()],
-            high: vec![None; x.len()],
-            x,
-            y,
-        };
-        let percent = |share: f64| 100.0 * share;
-        let first = points.first().map_or(1.0, |point| point.fraction);
-        let groups = vec![
-            line(
-                "the strongest edges",
-                points.iter().map(|point| percent(point.fraction)).collect(),
-                points.iter().map(|point| point.faithfulness).collect(),
-            ),
-            line(
-                "this circuit",
-                vec![percent(share.max(first))],
-                vec![self.own.faithfulness],
-            ),
-        ];
-        lines(PlotData {
-            title: format!("Faithfulness by size: {}", self.title),
-            kind: PlotKind::Line,
-            x_scale: Scale::Log,
-            x_label: "edges chosen (%)".into(),
-            y_label: "faithfulness".into(),
-            groups,
-        })
-    }
-
-    /// How many random circuits are how faithful, and where this one is.
-    fn among_random(&self) -> String {
-        let own = self.own.faithfulness;
-        let all = self.random.iter().chain([&own]);
-        let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
-            (low.min(value), high.max(value))
-        });
-        let wide = ((high - low) / BINS as f64).max(1e-6);
-        let mut counts = [0.0_f64; BINS];
-        for &value in &self.random {
-            counts[(((value - low) / wide) as usize).min(BINS - 1)] += 1.0;
-        }
-        let most = counts.iter().copied().fold(1.0, f64::max);
-        // The outline of the bars.
-        let (mut x, mut y) = (vec![low], vec![0.0]);
-        for (bin, &count) in counts.iter().enumerate() {
-            x.extend([low + wide * bin as f64, low + wide * (bin + 1) as f64]);
-            y.extend([count; 2]);
-        }
-        x.push(low + wide * BINS as f64);
-        y.push(0.0);
-        let group = |name: String, x: Vec<f64>, y: Vec<f64>| PlotGroup {
-            name,
-            n: vec![1; x.len()],
-            low: vec![None; x.len()],
-            high: vec![None; x.len()],
-            x,
-            y,
-        };
-        let random = format!("{} random circuits", self.random.len());
-        lines(PlotData {
-            title: format!("Among random circuits of its size: {}", self.title),
-            kind: PlotKind::Line,
-            x_scale: Scale::Linear,
-            x_label: "faithfulness".into(),
-            y_label: "circuits".into(),
-            groups: vec![
-                group(random, x, y),
-                group("this circuit".into(), vec![own; 2], vec![0.0, most]),
-            ],
-        })
     }
 }
 

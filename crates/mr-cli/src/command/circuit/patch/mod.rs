@@ -14,7 +14,8 @@ use mr_models::Model;
 use serde_json::json;
 
 use self::result::{Asked, Found};
-use super::given::{PairFlags, UNLEARNED, unlearned};
+use super::ablation::{UNLEARNED, unlearned};
+use super::given::PairFlags;
 use crate::console::{Console, Outcome};
 use crate::output::writable;
 use crate::settings::Common;
