@@ -138,15 +138,6 @@ impl SaeConfig {
                 return Err(SaeError::setting(what, value, "from 1 to 268435456"));
             }
         }
-        let values = self.d_in.max(self.d_out()) * self.d_sae;
-        if values > 1 << 34 {
-            let valid = "at most 17179869184 values";
-            return Err(SaeError::setting(
-                "a matrix",
-                format!("{values} values"),
-                valid,
-            ));
-        }
         if !self.d_in.is_multiple_of(self.parts()) {
             let valid = format!("a divisor of d_in, which is {}", self.d_in);
             return Err(SaeError::setting("parts", self.parts(), valid));

@@ -33,14 +33,24 @@ pub trait Dictionary: Send + Sync {
         self.d_in()
     }
 
+    /// Codes `[sample, d_sae]` to activations `[sample, d_out]` where the activations read were `x`
+    /// `[sample, d_in]`: in their own units and with the linear map of a skip transcoder. The codes
+    /// may be other ones than those of x, such as ablated or steered ones.
+    ///
+    /// # Panics
+    /// If codes or activations have another width.
+    fn decode_at(&self, z: Tensor<2>, _x: &Tensor<2>) -> Tensor<2> {
+        self.decode(z)
+    }
+
     /// What the dictionary makes of activations `[sample, d_in]`: `[sample, d_out]`, in the
     /// activation's own units and with the linear map of a skip transcoder.
     ///
     /// # Panics
     /// If the activations have another width.
     fn reconstruct(&self, x: Tensor<2>) -> Tensor<2> {
-        let z = self.encode(x);
-        self.decode(z)
+        let z = self.encode(x.clone());
+        self.decode_at(z, &x)
     }
 }
 

@@ -11,6 +11,9 @@ use crate::config::SaeConfig;
 use crate::error::SaeError;
 use crate::layout::layout;
 
+/// Values of the largest matrix that is drawn: 8 GiB of them.
+const MOST: usize = 1 << 31;
+
 /// What weights start from. Biases start from 0, the encoder from the decoder's transpose where both
 /// are of the same width (Gao et al. 2024, A.1).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,6 +70,15 @@ pub(crate) fn draw(
     let norm = initial.decoder_norm;
     if let Some(norm) = norm.filter(|norm| !(norm.is_finite() && *norm > 0.0)) {
         return Err(SaeError::setting("decoder_norm", norm, "above 0"));
+    }
+    let values = d_sae * d_in.max(d_out);
+    if values > MOST {
+        let valid = format!("at most {MOST} where weights are drawn");
+        return Err(SaeError::setting(
+            "a matrix's number of values",
+            values,
+            valid,
+        ));
     }
     let centre = match &initial.centre {
         None => vec![0.0; d_out],

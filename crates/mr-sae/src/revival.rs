@@ -25,7 +25,9 @@ pub enum Revival {
         coefficient: f32,
     },
     /// Ghost gradients: dead latents, with exponentials of their pre-activations as activity, point
-    /// towards what the living left (Anthropic, January 2024; as in SAELens before version 4).
+    /// towards what the living left, at half its length, and weigh as much as the squared error
+    /// (Anthropic, January 2024; SAELens before version 6, which balances the two by channel, not by
+    /// sample as here).
     Ghost {
         /// What the term is multiplied by.
         coefficient: f32,

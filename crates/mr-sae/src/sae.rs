@@ -67,6 +67,25 @@ impl Sae {
         }
     }
 
+    /// The same weights under other settings of the same kind: another k or another bandwidth, as a
+    /// schedule wants.
+    ///
+    /// # Errors
+    /// [`SaeError::Setting`] if it is another kind, or a setting is out of range.
+    pub fn with_kind(&self, kind: impl Into<Kind>) -> Result<Self, SaeError> {
+        let kind = kind.into();
+        if std::mem::discriminant(&kind) != std::mem::discriminant(&self.config.kind) {
+            let valid = format!("{}, as the dictionary is", self.config.kind.name());
+            return Err(SaeError::setting("kind", kind.name(), valid));
+        }
+        let config = SaeConfig {
+            kind,
+            ..self.config.clone()
+        };
+        config.check()?;
+        Ok(Self::of(config, self.weights.clone()))
+    }
+
     /// Both, for a dictionary of another configuration with other weights.
     pub(crate) fn of(config: SaeConfig, weights: Weights) -> Self {
         Self { config, weights }
@@ -210,12 +229,9 @@ impl Dictionary for Sae {
         self.common_way_back(self.read_directions())
     }
 
-    fn reconstruct(&self, x: Tensor<2>) -> Tensor<2> {
-        let (projection, back) = self.project(x.clone());
-        let rule = self.config.kind.rule();
-        let pre = rule.pre_activations(self, projection.clone());
-        let written = self.write(rule.codes(self, &projection, pre, false));
-        self.complete(&x, &back, written)
+    fn decode_at(&self, z: Tensor<2>, x: &Tensor<2>) -> Tensor<2> {
+        let (_, back) = self.config.normalization.apply(x.clone());
+        self.complete(x, &back, self.write(z))
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
 use mr_models::{floats, write_tensors};
+use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
@@ -393,4 +394,64 @@ fn broken_folders_and_values_are_refused_by_name() {
     .unwrap();
     assert!(refused(&net).contains("entry is not readable: missing field `config`"));
     assert!(refused(&at("nowhere.safetensors")).contains("nowhere.safetensors"));
+}
+
+fn anything() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "[a-z_]{0,12}".prop_map(Value::from),
+        Just(json!([])),
+        Just(json!([1, 2, 3])),
+        Just(json!({"k": -3})),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn no_config_makes_a_reader_panic(
+        field in prop::sample::select(vec![
+            "d_in", "d_sae", "k", "architecture", "metadata", "apply_b_dec_to_input", "d_out",
+            "normalize_activations", "rescale_acts_by_decoder_norm", "reshape_activations",
+            "activation_fn", "activation_fn_kwargs", "hook_name", "matryoshka_widths",
+            "expansion_factor", "num_latents", "transcode", "skip_connection", "activation",
+        ]),
+        value in anything(),
+        architecture in prop::sample::select(vec!["topk", "standard", "batchtopk",
+            "matryoshka_batchtopk", "jumprelu", "skip_transcoder"]),
+        version in prop::sample::select(vec!["6.1.0", "5.0.0"]),
+        weights in prop::sample::select(vec![SAELENS, SPARSIFY]),
+    ) {
+        let mut config = json!({
+            "d_in": 4, "d_sae": 6, "architecture": architecture, "k": 2, "num_latents": 6,
+            "metadata": {"sae_lens_version": version},
+        });
+        config[field] = value;
+        let folder = other(&config, weights, str::to_owned);
+        if let Err(error) = open(folder.path(), &Device::flex()) {
+            let text = error.to_string();
+            prop_assert!(text.contains(&*folder.path().to_string_lossy()), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_a_reader_panic(at in 0usize..600, byte in any::<u8>(), length in 0usize..600) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dictionary.safetensors");
+        made(SaeConfig::new(2, 3, TopK::new(2))).save(&about(), &path).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        let open_again = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            open(&path, &Device::flex())
+        };
+        let _ = open_again(&bytes);
+        prop_assert!(open_again(&bytes[..length.min(bytes.len() - 1)]).is_err());
+    }
 }

@@ -384,6 +384,40 @@ fn initial_weights_follow_the_seed_and_the_norm() {
     );
 }
 
+#[test]
+fn codes_that_were_changed_are_written_in_the_units_of_what_was_read() {
+    let mut config = known(Relu::default()).config().clone();
+    config.normalization = Normalization::LayerNorm;
+    let sae = Sae::of(config, known(Relu::default()).weights().clone());
+    // Mean 3, deviation sqrt(2): read as [-1, 1] / sqrt(2).
+    let x = rows(&[[2.0, 4.0]]);
+    let none = Tensor::zeros([1, 3], &Device::flex());
+    // The bias alone is [1, 0].
+    near(floats(sae.decode(none.clone())), &[1.0, 0.0]);
+    near(floats(sae.decode_at(none, &x)), &[3.0 + ROOT2, 3.0]);
+    let z = sae.encode(x.clone());
+    near(floats(sae.decode_at(z, &x)), &floats(sae.reconstruct(x)));
+}
+
+#[test]
+fn a_schedule_changes_settings_and_no_weights() {
+    let sae = known(TopK::new(2));
+    let one = sae.with_kind(TopK::new(1)).unwrap();
+    assert_eq!(one.weights().to_host(), sae.weights().to_host());
+    near(
+        floats(one.encode(x())),
+        &[0.0, 6.0, 0.0, 0.0, 0.0, 1.5 * ROOT2],
+    );
+    assert!(
+        sae.with_kind(TopK::new(4))
+            .unwrap_err()
+            .to_string()
+            .starts_with("k is 4")
+    );
+    let error = sae.with_kind(Relu::default()).unwrap_err().to_string();
+    assert_eq!(error, "kind is relu, must be top-k, as the dictionary is");
+}
+
 fn every_kind() -> Vec<Kind> {
     vec![
         Relu::default().into(),
@@ -418,6 +452,18 @@ fn codes_are_at_least_0_and_nan_stays_where_it_is() {
             "{kind:?}: {codes:?}"
         );
     }
+}
+
+#[test]
+fn weights_beyond_memory_are_refused() {
+    let config = SaeConfig::new(1 << 20, 1 << 20, Relu::default());
+    let error = Sae::init(config, 0, &Device::flex())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("1099511627776, must be at most 2147483648"),
+        "{error}"
+    );
 }
 
 #[test]
