@@ -216,7 +216,8 @@ fn thresholds(named: &mut Named, d_sae: usize) {
 /// Old files may hold a factor per latent that was fitted to the finished dictionary: it goes into the
 /// decoder.
 fn scaled(fields: &Fields, named: &mut Named) -> Result<(), SaeError> {
-    let Some((_, factors)) = named.remove("scaling_factor") else {
+    let names = ["scaling_factor", "finetuning_scaling_factor"];
+    let Some((_, factors)) = names.iter().find_map(|&name| named.remove(name)) else {
         return Ok(());
     };
     if !fields.flag("finetuning_scaling_factor", false)? {

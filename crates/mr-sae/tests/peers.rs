@@ -1,10 +1,10 @@
-//! Dictionaries of SAELens, read here, give what SAELens makes of the same activations.
+//! Dictionaries of other libraries, read here, give what these make of the same activations.
 
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mr_models::{floats, read_tensors};
-use mr_sae::{Dictionary, Kind, Loss, Revival, Sae, Strength, open};
+use mr_sae::{Dictionary, Format, Kind, Loss, Revival, Sae, Strength, open};
 use serde_json::Value;
 
 fn folder() -> PathBuf {
@@ -14,12 +14,9 @@ fn folder() -> PathBuf {
     ))
 }
 
-fn golden() -> Value {
-    let text = include_str!(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../fixtures/golden/saelens.json"
-    ));
-    serde_json::from_str(text).unwrap()
+fn golden(name: &str) -> Value {
+    let text = std::fs::read_to_string(folder().join(name)).unwrap();
+    serde_json::from_str(&text).unwrap()
 }
 
 fn numbers(value: &Value) -> Vec<f32> {
@@ -53,7 +50,7 @@ fn near(what: &str, found: &[f32], expected: &[f32]) {
 
 #[test]
 fn codes_reconstructions_and_measures_are_those_of_saelens() {
-    let golden = golden();
+    let golden = golden("saelens.json");
     let x = x(&golden);
     let cases = golden["inference"].as_array().unwrap();
     assert_eq!(cases.len(), 15);
@@ -87,6 +84,30 @@ fn codes_reconstructions_and_measures_are_those_of_saelens() {
             let found = 1.0 - floats(missing)[0] / floats(total)[0];
             near(name, &[found], &[expected as f32]);
         }
+    }
+}
+
+#[test]
+fn files_of_older_saelens_and_of_sparsify_do_what_they_did_there() {
+    let golden = golden("dictionaries.json");
+    let x = x(&golden);
+    let cases = golden["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 9);
+    for case in cases {
+        let name = case["name"].as_str().unwrap();
+        let folder = folder().join("dictionaries").join(name);
+        let opened = open(&folder, &Device::flex()).unwrap();
+        let sparsify = name.starts_with("sparsify");
+        let format = if sparsify {
+            Format::Sparsify
+        } else {
+            Format::SaeLensOld
+        };
+        assert_eq!(opened.format, format, "{name}");
+        let codes = floats(opened.sae.encode(x.clone()));
+        near(name, &codes, &numbers(&case["codes"]));
+        let made = floats(opened.sae.reconstruct(x.clone()));
+        near(name, &made, &numbers(&case["reconstruction"]));
     }
 }
 
@@ -136,7 +157,7 @@ fn parts(sae: &Sae, loss: &Loss, expected: &Value) -> Vec<(&'static str, f32, f3
 
 #[test]
 fn losses_and_gradients_are_those_of_saelens() {
-    let golden = golden();
+    let golden = golden("saelens.json");
     let x = x(&golden);
     let mut dead = vec![false; 24];
     for latent in numbers(&golden["dead"]) {
