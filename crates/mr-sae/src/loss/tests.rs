@@ -338,3 +338,47 @@ fn a_projected_gradient_turns_rows_and_does_not_lengthen_them() {
         assert!((a - b).abs() < 1e-6, "{unit:?}");
     }
 }
+
+#[test]
+fn gradients_of_reconstructions_reach_the_input() {
+    for kind in kinds() {
+        let config = SaeConfig::new(WIDTH, LATENTS, kind);
+        let (sae, x, _) = drawn_case(config.clone(), 11);
+        let input = x.clone().autodiff().require_grad();
+        let value = sae.reconstruct(input.clone()).square().sum();
+        let mut gradients = value.backward();
+        let slopes = floats(input.grad_remove(&mut gradients).unwrap());
+        let step = 1e-3;
+        let here = floats(sae.encode(x.clone()));
+        let mut compared = 0;
+        for (at, &slope) in slopes.iter().enumerate() {
+            let moved = |by: f32| {
+                let mut values = floats(x.clone());
+                values[at] += by;
+                let x = tensor(values, [SAMPLES, WIDTH]);
+                let codes = floats(sae.encode(x.clone()));
+                let same = codes
+                    .iter()
+                    .zip(&here)
+                    .all(|(a, b)| (*a > 0.0) == (*b > 0.0));
+                let value = f64::from(floats(sae.reconstruct(x).square().sum())[0]);
+                same.then_some(value)
+            };
+            // Over a kink there is no derivative.
+            let (Some(above), Some(below)) = (moved(step), moved(-step)) else {
+                continue;
+            };
+            let found = (above - below) / f64::from(2.0 * step);
+            let off = (found - f64::from(slope)).abs();
+            assert!(
+                off < 1e-2 * f64::from(slope).abs().max(1.0),
+                "{config:?}: {at} has slope {slope}, differences give {found}"
+            );
+            compared += 1;
+        }
+        assert!(
+            compared + 4 >= slopes.len(),
+            "{config:?}: only {compared} are compared"
+        );
+    }
+}
