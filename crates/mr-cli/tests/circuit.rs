@@ -137,6 +137,26 @@ fn runs_leave_a_folder_that_a_report_shows() {
     assert_eq!(page.matches("data:image/svg+xml").count(), 8, "pictures");
 }
 
+/// A discovery that was killed has a journal beside the record that it did not write.
+#[test]
+fn a_killed_discovery_goes_on_beside_its_record() {
+    let lab = Lab::new();
+    transformer(&lab);
+    let words = "discover --tau 1e-4 --out found";
+    let whole = json(&lab, words, &PAIR);
+    let journal = String::from_utf8(lab.read("found/acdc.jsonl")).unwrap();
+    let lines: Vec<&str> = journal.split_inclusive('\n').collect();
+    lab.write("found/acdc.jsonl", lines[..lines.len() / 2].concat());
+    std::fs::remove_file(lab.path("found/record.json")).unwrap();
+    assert_eq!(json(&lab, words, &PAIR)["circuit"], whole["circuit"]);
+    assert_eq!(lab.read("found/acdc.jsonl"), journal.as_bytes());
+    // Another threshold is another discovery.
+    let other = "discover --tau 1e-3 --out found";
+    let output = asked(&lab, other, &PAIR);
+    assert_eq!(output.status.code(), Some(2));
+    json(&lab, &format!("{other} --overwrite"), &PAIR);
+}
+
 /// The attack starts from nothing: a whole circuit differs nowhere, and of a part it finds at least what random
 /// points do.
 #[test]

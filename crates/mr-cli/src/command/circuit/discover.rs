@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use mr_circuits::{Circuit, MaskConfig, Pressure, acdc, learned_masks};
 use mr_metrics::RecordKind;
@@ -13,9 +13,12 @@ use super::ablation::ablation;
 use super::found::FoundFlags;
 use super::given::PairFlags;
 use crate::console::{Console, Outcome};
+use crate::opened::Begun;
 use crate::settings::Common;
 use crate::subject::NetworkFlags;
 
+/// Name of the journal that lies beside a record.
+const JOURNAL: &str = "acdc.jsonl";
 /// Divergence that ACDC gives up for an edge.
 const TAU: f32 = 0.01;
 
@@ -32,7 +35,7 @@ enum Method {
 /// Find the edges that are needed, by cutting them one by one or by learned masks
 ///
 /// ACDC: from the output back, an edge stays cut where that raises the divergence from the whole network by less
-/// than --tau. With --journal a run that was killed goes on where it stood. Masks: all edges are gated, and gates
+/// than --tau. With --out or --journal a run that was killed goes on where it stood. Masks: all edges are gated, and gates
 /// learn to close while the divergence stays low; with --sparsity that share of edges goes, with --penalty as
 /// many as are not worth it. Masks need a residual stream.
 #[derive(Debug, Args)]
@@ -59,7 +62,7 @@ pub(crate) struct Arguments {
     /// By how much a cut may raise the divergence, in nats, of acdc [default: 0.01]
     #[arg(long, value_name = "NATS", help_heading = "Discovery")]
     tau: Option<f32>,
-    /// Write every decision of acdc into this file, and go on from those that it holds
+    /// Write every decision of acdc into this file, and go on from those that it holds [default: acdc.jsonl in --out]
     #[arg(long, value_name = "FILE.jsonl", help_heading = "Discovery")]
     journal: Option<PathBuf>,
     /// Share of edges that masks close [default: 0.9]
@@ -119,6 +122,17 @@ impl Arguments {
         }
     }
 
+    /// Where decisions are written: the file of the flag, else one beside the record.
+    fn journal(&self, begun: &Begun<'_>) -> Result<Option<PathBuf>> {
+        let beside = begun.output.as_ref().map(|output| output.path(JOURNAL));
+        if let (Some(path), None, true) = (&beside, &self.journal, self.common.overwrite)
+            && path.exists()
+        {
+            std::fs::remove_file(path).with_context(|| path.display().to_string())?;
+        }
+        Ok(self.journal.clone().or(beside))
+    }
+
     fn masks(&self, seed: u64) -> MaskConfig {
         let usual = MaskConfig::default();
         let pressure = match (self.penalty, self.sparsity) {
@@ -163,8 +177,8 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         Method::Acdc => {
             let bar = console.bar("edges", edges.len());
             let told = &mut |done, _| bar.at(done, String::new);
-            let journal = arguments.journal.as_deref();
-            acdc(network, pair, &ablation, tau, journal, told)?
+            let journal = arguments.journal(&begun)?;
+            acdc(network, pair, &ablation, tau, journal.as_deref(), told)?
         }
         Method::Masks => {
             let bar = console.bar("masks", masks.steps);
