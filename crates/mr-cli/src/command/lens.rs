@@ -41,8 +41,8 @@ pub(crate) struct Arguments {
     /// How text becomes tokens: a tokenizer.json [default: that of the text or the task it learned from, or token ids]
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     tokenizer: Option<PathBuf>,
-    /// The text, or token ids such as "5 2 7" without a tokenizer
-    #[arg(long, value_name = "TEXT")]
+    /// The text, or words of the task that the network learned, or token ids such as "5 2 7"
+    #[arg(long, value_name = "TEXT", help_heading = "Lens")]
     text: String,
     /// A tuned lens; with --fit the file that it is written to
     #[arg(long, value_name = "FILE", help_heading = "Lens")]

@@ -28,16 +28,21 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     on: NetworkFlags,
     /// The first circuit, in the format of EAP-IG
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, value_name = "FILE.json", help_heading = "Comparison")]
     circuit: PathBuf,
     /// The second one
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, value_name = "FILE.json", help_heading = "Comparison")]
     other: PathBuf,
     /// A circuit of another seed of the first network; may be repeated
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, value_name = "FILE.json", help_heading = "Comparison")]
     seeds: Vec<PathBuf>,
     /// Random circuits
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1000,
+        help_heading = "Comparison"
+    )]
     draws: usize,
     #[command(flatten)]
     common: Common,

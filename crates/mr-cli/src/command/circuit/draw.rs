@@ -30,13 +30,13 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     on: NetworkFlags,
     /// The circuit, in the format of EAP-IG
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, value_name = "FILE.json", help_heading = "Drawing")]
     circuit: PathBuf,
     /// Draw the N strongest edges of the network instead of the circuit, chosen from the output back
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Drawing")]
     top: Option<usize>,
     /// Title of the drawing [default: the file]
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", help_heading = "Drawing")]
     title: Option<String>,
     /// Write an SVG drawing into this file
     #[arg(long, value_name = "FILE.svg", help_heading = "Output")]

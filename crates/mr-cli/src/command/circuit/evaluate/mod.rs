@@ -49,7 +49,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     on: NetworkFlags,
     /// The circuit, in the format of EAP-IG
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, value_name = "FILE.json", help_heading = "Evaluation")]
     circuit: PathBuf,
     #[command(flatten)]
     given: PairFlags,
