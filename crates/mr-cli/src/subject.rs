@@ -8,6 +8,7 @@ use clap::Args;
 use mr_models::data::{DataCache, Dataset};
 use mr_models::{
     Architecture, DefenceConfig, Defended, InputKind, Model, ModelError, ModelSpec, Network, Saved,
+    hugging_face,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -199,7 +200,7 @@ pub(crate) fn takes(spec: &ModelSpec, name: &str, shape: [usize; 3]) -> Result<(
 pub(crate) fn locate(path: &Path) -> Result<PathBuf> {
     if path.is_dir() {
         let file = path.join(MODEL_FILE);
-        if !file.is_file() {
+        if !file.is_file() && hugging_face_folder(&file).is_none() {
             bail!("{}: no {MODEL_FILE} in this folder", path.display());
         }
         return Ok(file);
@@ -213,7 +214,15 @@ pub(crate) fn locate(path: &Path) -> Result<PathBuf> {
     Ok(path.into())
 }
 
-/// Loads weights; those that do not say what they are need a preset or a `[model]` table.
+/// The folder of a network of Hugging Face, which says what it is in a `config.json`, of its weights' file.
+fn hugging_face_folder(file: &Path) -> Option<&Path> {
+    let folder = file.parent()?;
+    let is_whole = file.file_name()? == MODEL_FILE;
+    (is_whole && folder.join("config.json").is_file()).then_some(folder)
+}
+
+/// Loads weights; those that do not say what they are need a `config.json` of Hugging Face beside them, a preset
+/// or a `[model]` table.
 pub(crate) fn load(
     path: &Path,
     arch: Option<&str>,
@@ -223,13 +232,19 @@ pub(crate) fn load(
     if let Some(arch) = arch {
         return Ok(mr_models::load(path, Some(&preset::named(arch)?), device)?);
     }
+    if let Some(folder) = hugging_face_folder(path) {
+        return Ok(Saved {
+            network: hugging_face::load(folder, device)?,
+            about: Map::new(),
+        });
+    }
     match mr_models::load(path, None, device) {
         Err(ModelError::Format { reason, .. }) if reason.starts_with("bare weights") => match table
         {
             Some(table) => Ok(mr_models::load(path, Some(table), device)?),
             None => bail!(
                 "{}: bare weights that do not say their architecture: name it with --arch \
-                     ({}) or a [model] table",
+                     ({}) or a [model] table, or give a folder with the config.json of Hugging Face",
                 path.display(),
                 preset::names().collect::<Vec<_>>().join(", ")
             ),

@@ -2,6 +2,8 @@
 
 mod support;
 
+use mr_models::{read_tensors, write_tensors};
+
 use self::support::Lab;
 
 #[test]
@@ -60,4 +62,63 @@ fn a_text_is_learned_and_gone_on_with() {
     assert!(error.contains("'x'"), "{error}");
     let error = lab.error("generate --model abc --prompt a --temperature -1");
     assert!(error.contains("temperature is -1"), "{error}");
+}
+
+/// A folder of Hugging Face says what it is, whichever family it is of.
+#[test]
+fn folders_of_hugging_face_are_networks() {
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden");
+    let text = std::fs::read(golden.join("hugging_face.json")).unwrap();
+    let known: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let lab = Lab::new();
+    for model in known["models"].as_array().unwrap() {
+        let file = model["file"].as_str().unwrap();
+        lab.write("hf/config.json", model["config"].to_string());
+        // The golden file holds activations too.
+        let (tensors, _) = read_tensors(&golden.join(file)).unwrap();
+        let weights = tensors.into_iter().filter_map(|(name, shape, values)| {
+            Some((name.strip_prefix("weights/")?.to_string(), shape, values))
+        });
+        let weights: Vec<_> = weights.collect();
+        write_tensors(&lab.path("hf/model.safetensors"), &weights, &[]).unwrap();
+        let shown = lab.json("models hf");
+        assert_eq!(shown["architecture"]["type"], "transformer", "{file}");
+        // A network without a head or of images has no next token, and one that norms what it adds up no edges.
+        let asked = match file {
+            "hugging_face_bert_headless.safetensors" | "hugging_face_vit.safetensors" => &[][..],
+            "hugging_face_bert.safetensors" => &["patch"],
+            _ => &[
+                "patch",
+                "attribute --save c.json",
+                "evaluate --circuit c.json --draws 2",
+                "lens",
+            ],
+        };
+        let pair = [
+            "--clean",
+            "1 2 3",
+            "--corrupt",
+            "1 4 3",
+            "--right",
+            "5",
+            "--wrong",
+            "6",
+        ];
+        for words in asked {
+            let mut command = match *words {
+                "lens" => lab.mr("lens --model hf"),
+                words => lab.mr(&format!("circuit {words} --model hf")),
+            };
+            match *words {
+                "lens" => command.args(["--text", "1 2 3"]),
+                _ => command.args(pair),
+            };
+            let output = command.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{file}: {words}: {said}");
+        }
+    }
+    lab.write("hf/config.json", "{\"model_type\": \"gpt3\"}");
+    let error = lab.error("models hf");
+    assert!(error.contains("unknown model_type `gpt3`"), "{error}");
 }

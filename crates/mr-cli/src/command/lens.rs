@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
             opened.subject.path
         );
     }
-    let words = Words::of(arguments.tokenizer.as_deref(), &opened.subject.trained)?;
+    let words = Words::of(arguments.tokenizer.as_deref(), &opened.subject)?;
     let tokens = words.encode(&arguments.text).context("--text")?;
     if tokens.is_empty() {
         bail!("--text {:?}: no token to read", arguments.text);

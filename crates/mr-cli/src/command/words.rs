@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use mr_models::data::{DataConfig, tokenizer};
 use mr_models::{ModelError, Tokenizer};
-use serde_json::{Map, Value};
+
+use crate::subject::Subject;
 
 /// What a network's tokens are called.
 pub(super) enum Words {
@@ -18,12 +19,17 @@ pub(super) enum Words {
 }
 
 impl Words {
-    /// Those of a tokenizer's file, else of the text or the task that the network learned from, else none.
-    pub(super) fn of(file: Option<&Path>, trained: &Map<String, Value>) -> Result<Self> {
+    /// Those of a tokenizer's file, else of one in the network's folder, else of the text or the task that it learned
+    /// from, else none.
+    pub(super) fn of(file: Option<&Path>, subject: &Subject) -> Result<Self> {
         if let Some(path) = file {
             return Ok(Self::Text(Tokenizer::open(path).context("--tokenizer")?));
         }
-        let data = trained.get("data");
+        let beside = Path::new(&subject.path).join("tokenizer.json");
+        if beside.is_file() {
+            return Ok(Self::Text(Tokenizer::open(&beside)?));
+        }
+        let data = subject.trained.get("data");
         // A network of other origin does not say what it learned from, and text may be gone since.
         let data = data.and_then(|data| serde_json::from_value::<DataConfig>(data.clone()).ok());
         let Some(data) = data.filter(DataConfig::is_sequences) else {

@@ -174,7 +174,7 @@ impl PairFlags {
         if let InputKind::Real { .. } = network.spec().input {
             bail!("this network takes images: give --pair instead of --clean and --corrupt");
         }
-        let words = Words::of(self.tokenizer.as_deref(), &subject.trained)?;
+        let words = Words::of(self.tokenizer.as_deref(), subject)?;
         let tokens = |text: &String| words.encode(text);
         let all =
             |texts: &[String]| -> Result<Vec<Vec<usize>>> { texts.iter().map(tokens).collect() };
