@@ -34,6 +34,7 @@ mod loss;
 mod normalization;
 mod revival;
 mod sae;
+mod step;
 mod tied;
 
 pub use config::{Arrangement, SaeConfig};
