@@ -58,6 +58,16 @@ pub enum TrainError {
     /// A checkpoint cannot be written; the one before it, if there is one, is still whole.
     #[error("cannot write a checkpoint: {0}; what was written before is whole")]
     Write(ModelError),
+    /// Activations on disk cannot be written or read.
+    #[error("{path}: {reason}; {advice}", path = path.display())]
+    Shards {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do.
+        advice: &'static str,
+    },
     /// Threads could not be had from the system.
     #[error("no worker threads: {0}")]
     Threads(String),

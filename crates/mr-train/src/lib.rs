@@ -52,7 +52,10 @@ pub use config::{
     AdamW, Augmentation, CheckpointConfig, OptimizerConfig, Regularizer, ScheduleConfig,
     ScheduleKind, Sgd, TrainConfig, Validation, Vectors, WeightPerturbation,
 };
-pub use dictionary::{Activations, DictionaryConfig, DictionaryStats, FittedDictionary, fit_tied};
+pub use dictionary::{
+    Activations, DictionaryConfig, DictionaryStats, FittedDictionary, InMemory, Live, Place,
+    Positions, Shards, Stream, Tap, Taps, fit_tied, write_shards,
+};
 pub use error::TrainError;
 pub use foretold::{Foretold, generate};
 pub use history::{History, Judgement, MeanLoss, Sighting};

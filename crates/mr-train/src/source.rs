@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mr_models::data::{Dataset, Sequences, SparseFeatures};
-use mr_models::{Input, InputKind, Labels, ModelSpec};
+use mr_models::{Input, InputKind, Labels, Model, ModelSpec};
 
 use crate::config::{Augmentation, TrainConfig};
 use crate::error::TrainError;
@@ -61,6 +61,41 @@ impl TrainingData<'_> {
             Self::Sequences(data) => [data.positions(), 1, 1],
             Self::Sparse(features) => [features.features(), 1, 1],
         }
+    }
+
+    /// Number of examples; `None` where they never end.
+    pub(crate) fn count(&self) -> Option<usize> {
+        match self {
+            Self::Examples(data) => Some(data.len()),
+            Self::Sequences(data) => Some(data.len()),
+            Self::Sparse(_) => None,
+        }
+    }
+
+    /// The order of an epoch; nothing where examples never end.
+    pub(crate) fn order(&self, seed: u64, epoch: usize) -> Vec<usize> {
+        match self {
+            Self::Examples(data) => data.order(seed, epoch as u64),
+            Self::Sequences(data) => data.order(seed, epoch as u64),
+            Self::Sparse(_) => Vec::new(),
+        }
+    }
+
+    /// Examples as a batch. Of a stream, those from the first on.
+    pub(crate) fn input(&self, rows: &[usize], device: &Device) -> Input {
+        match self {
+            Self::Examples(data) => data.input(rows, device),
+            Self::Sequences(data) => data.input(rows, device),
+            Self::Sparse(features) => features.input(rows[0] as u64, rows.len(), device),
+        }
+    }
+
+    /// The sites of a model on such examples.
+    pub(crate) fn spec_of(&self, model: &dyn Model) -> Result<ModelSpec, TrainError> {
+        Ok(match self {
+            Self::Sequences(data) => model.spec().of_length(data.positions())?,
+            Self::Examples(_) | Self::Sparse(_) => model.spec().clone(),
+        })
     }
 
     /// Checks that the model takes such examples.

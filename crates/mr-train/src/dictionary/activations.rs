@@ -58,10 +58,7 @@ impl Activations {
     ) -> Result<Self, TrainError> {
         let data = data.into();
         data.fits(model.spec())?;
-        let spec = match &data {
-            TrainingData::Sequences(sequences) => model.spec().of_length(sequences.positions())?,
-            TrainingData::Examples(_) | TrainingData::Sparse(_) => model.spec().clone(),
-        };
+        let spec = data.spec_of(model)?;
         let site = spec.site(site)?;
         if limit == 0 {
             return Err(TrainError::setting("samples", 0, "at least 1"));
@@ -88,13 +85,7 @@ impl Activations {
             if mine.is_empty() {
                 return Ok(Vec::new());
             }
-            let input = match &data {
-                TrainingData::Examples(examples) => examples.input(&rows, &device),
-                TrainingData::Sequences(sequences) => sequences.input(&rows, &device),
-                TrainingData::Sparse(features) => {
-                    features.input(rows[0] as u64, rows.len(), &device)
-                }
-            };
+            let input = data.input(&rows, &device);
             let (_, cache) = run_with_cache(model, &input, &[&site.name])?;
             let values = floats(samples(cache.get(&site.name)?.clone()));
             let row = |&i: &usize| &values[(i - first) * site.channels..][..site.channels];

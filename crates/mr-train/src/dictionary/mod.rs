@@ -1,7 +1,9 @@
 //! Dictionaries of a site's activations.
 
 mod activations;
+mod stream;
 mod tied;
 
 pub use activations::Activations;
+pub use stream::{InMemory, Live, Place, Positions, Shards, Stream, Tap, Taps, write_shards};
 pub use tied::{DictionaryConfig, DictionaryStats, FittedDictionary, fit_tied};
