@@ -8,7 +8,7 @@ mod device;
 use burn::tensor::{Distribution, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
 use mr_models::{Workers, floats};
-use mr_sae::sparse::{Rows, Selection, Terms};
+use mr_sae::{BatchTopK, Kind, Means, Relu, Sae, SaeConfig, Strength, TopK};
 
 /// That of the binary.
 #[global_allocator]
@@ -18,23 +18,24 @@ fn steps(criterion: &mut Criterion) {
     let device = device::device();
     let mut group = criterion.benchmark_group(format!("dictionaries {}", device::name()));
     group.sample_size(10);
-    for (d_in, d_sae, batch) in [(256usize, 2048usize, 1024usize), (512, 4096, 4096)] {
-        let draw = |rows, columns| -> Tensor<2> {
-            Tensor::random([rows, columns], Distribution::Normal(0.0, 1.0), &device)
-        };
-        let x = floats(draw(batch, d_in));
-        let encoder = draw(d_in, d_sae) / (d_in as f32).sqrt();
-        let decoder = floats(encoder.clone().transpose());
-        let (bias, centre) = (vec![0.0; d_sae], vec![0.0; d_in]);
-        let rows = Rows { encoder: &encoder, bias: &bias, decoder: &decoder, centre: &centre, centred: true };
-        let shape = format!("{d_in} to {d_sae}, batch {batch}");
-        for (name, selection) in [("TopK", Selection::Sample(32)), ("BatchTopK", Selection::Batch(32))] {
-            let terms = Terms { selection, prefixes: &[d_sae], revive: None };
-            group.bench_function(format!("{name} 32, {shape}"), |bencher| {
-                bencher.iter(|| rows.step(&x, &x, terms, Workers::new(0)));
-            });
-            group.bench_function(format!("{name} 32 encode, {shape}"), |bencher| {
-                bencher.iter(|| rows.codes(&x, selection, Workers::new(0)));
+    for (d_in, d_sae, batch) in [(256, 2048, 1024), (512, 4096, 4096)] {
+        let normal = Distribution::Normal(0.0, 1.0);
+        let x = floats(Tensor::<2>::random([batch, d_in], normal, &device));
+        let kinds: [Kind; 3] = [
+            TopK::new(32).into(),
+            BatchTopK::new(32.0).into(),
+            Relu::default().into(),
+        ];
+        for kind in kinds {
+            let name = format!(
+                "gradient of {}, {d_in} to {d_sae}, batch {batch}",
+                kind.name()
+            );
+            let config = SaeConfig::new(d_in, d_sae, kind);
+            let sae = Sae::init(config, 0, &device).expect("the settings are valid");
+            group.bench_function(name, |bencher| {
+                let means = Means::Host(Workers::new(0));
+                bencher.iter(|| sae.step(&x, &x, &Strength::of(0.01), means));
             });
         }
     }

@@ -50,4 +50,5 @@ pub use loss::{Loss, Strength};
 pub use normalization::Normalization;
 pub use revival::Revival;
 pub use sae::Sae;
+pub use step::{Codes, Means, Step};
 pub use tied::{Penalty, Reduction, Tied};

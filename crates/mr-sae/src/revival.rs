@@ -41,6 +41,19 @@ pub enum Revival {
 }
 
 impl Revival {
+    /// How many dead latents are on in a sample, and what their term weighs.
+    pub(crate) fn aux_k(
+        k: Option<usize>,
+        coefficient: f32,
+        dead: &[bool],
+        d_out: usize,
+    ) -> (usize, f32) {
+        let count = dead.iter().filter(|&&dead| dead).count();
+        let k = k.unwrap_or(d_out / 2).max(1);
+        let scale = (count as f32 / k as f32).min(1.0);
+        (k.min(count), coefficient * scale)
+    }
+
     /// The term `[1]` of a batch whose living latents leave `residual`; `None` if nobody is dead.
     pub(crate) fn term(
         self,
@@ -63,14 +76,13 @@ impl Revival {
         match self {
             Self::None => None,
             Self::AuxK { k, coefficient } => {
-                let k = k.unwrap_or(pass.target.dims()[1] / 2).max(1);
-                let scale = (count as f32 / k as f32).min(1.0);
+                let (k, weight) = Self::aux_k(k, coefficient, dead, pass.target.dims()[1]);
                 let living = mask.clone().lower_elem(0.5);
                 let pre = pass.pre.clone().detach();
                 let candidates = pre.mask_fill(living, f32::NEG_INFINITY);
-                let chosen = selection::of_rows(&candidates, k.min(count));
+                let chosen = selection::of_rows(&candidates, k);
                 let added = pass.addition(pass.pre.clone() * chosen);
-                Some(mean_sum((added - residual).square()) * (coefficient * scale))
+                Some(mean_sum((added - residual).square()) * weight)
             }
             Self::Ghost { coefficient } => {
                 let activity = pass.pre.clone().exp() * mask;

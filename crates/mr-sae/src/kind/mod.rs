@@ -60,6 +60,11 @@ impl Kind {
         }
     }
 
+    /// Whether which latents are active depends on the other samples of a batch in training.
+    pub fn sees_the_batch(&self) -> bool {
+        matches!(self, Self::BatchTopK(_) | Self::Matryoshka(_))
+    }
+
     pub(crate) fn rule(&self) -> &dyn Rule {
         match self {
             Self::Relu(kind) => kind,

@@ -1,12 +1,13 @@
 //! The largest values of a row, and of a batch.
 
-/// The `k` largest positive values of a row, by their place in ascending order; of equal values the first. What is not
-/// positive is never chosen, since a code holds it as 0 whether it is chosen or not.
+/// The `k` largest values of a row above a floor, by their place in ascending order; of equal values the
+/// first. A code's floor is 0, since it holds what is below as 0 whether it is chosen or not.
 ///
 /// `room` is memory that calls share.
 pub(super) fn top_k(
     row: &[f32],
     k: usize,
+    floor: f32,
     room: &mut Vec<(f32, u32)>,
     mut take: impl FnMut(u32, f32),
 ) {
@@ -14,12 +15,16 @@ pub(super) fn top_k(
     if k == 0 {
         return;
     }
-    // Values at most this large are out: there are `k` larger ones, or equal ones before them.
-    let mut bar = 0.0;
+    // Values at most this large are out: below the floor, or there are `k` larger ones, or equal ones before them.
+    let mut bar = floor;
     let full = (4 * k).max(64);
     for (first, part) in row.chunks(LANES).enumerate() {
         // Most parts hold nothing above the bar, and this maximum is taken many values at a time.
-        if part.iter().fold(f32::MIN, |most, &value| most.max(value)) <= bar {
+        if part
+            .iter()
+            .fold(f32::NEG_INFINITY, |most, &value| most.max(value))
+            <= bar
+        {
             continue;
         }
         for (at, &value) in part.iter().enumerate() {
@@ -94,7 +99,9 @@ mod tests {
 
     fn found(row: &[f32], k: usize) -> Vec<(u32, f32)> {
         let mut taken = Vec::new();
-        top_k(row, k, &mut Vec::new(), |at, value| taken.push((at, value)));
+        top_k(row, k, 0.0, &mut Vec::new(), |at, value| {
+            taken.push((at, value));
+        });
         taken
     }
 
