@@ -73,8 +73,8 @@ impl<'a> Live<'a> {
         };
         let (epoch, part) = (load / per_epoch, load % per_epoch);
         let order = self.data.order(self.seed, epoch);
-        let parts = order.chunks(self.examples);
-        parts.skip(part).next().unwrap_or_default().to_vec()
+        let mut parts = order.chunks(self.examples);
+        parts.nth(part).unwrap_or_default().to_vec()
     }
 }
 

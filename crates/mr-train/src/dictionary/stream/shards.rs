@@ -57,14 +57,14 @@ pub fn write_shards(
         };
         tell(number + 1, shards);
     }
-    let index = Index {
+    let index = json!(Index {
         version: VERSION,
         width: stream.width(),
         shards,
         samples,
         about,
-    };
-    let text = serde_json::to_string_pretty(&index).expect("an index is JSON");
+    });
+    let text = format!("{index:#}");
     let path = folder.join(INDEX);
     write_atomic(&path, text.as_bytes()).map_err(|error| full(&path, &error))
 }
