@@ -111,23 +111,23 @@ impl Sae {
         row.expand(shape)
     }
 
-    /// The dictionary after a training batch with these codes: the running threshold of BatchTopK and
-    /// Matryoshka moves towards the smallest active one; nothing changes in other kinds.
-    pub fn follow(&self, codes: &Tensor<2>) -> Self {
+    /// The dictionary after a training batch whose least active value is this one: the running threshold of
+    /// BatchTopK and Matryoshka moves towards it; nothing changes in other kinds, and where nothing was active.
+    pub fn follow(&self, least: Option<f32>) -> Self {
         let flat = match &self.config.kind {
             Kind::BatchTopK(kind) => *kind,
             Kind::Matryoshka(kind) => kind.flat(),
             _ => return self.clone(),
         };
-        let codes = codes.clone();
-        let codes = if codes.is_autodiff() {
-            codes.inner()
-        } else {
-            codes
+        let Some(least) = least else {
+            return self.clone();
         };
         let mut weights = self.weights.clone();
         let threshold = weights.get::<1>("threshold");
-        weights.set("threshold", flat.followed(threshold, codes));
+        weights.set(
+            "threshold",
+            threshold * (1.0 - flat.rate) + least * flat.rate,
+        );
         self.with_weights(weights)
     }
 

@@ -117,14 +117,7 @@ impl Checkpoint {
                 said.version
             )));
         }
-        let mut differences = Vec::new();
-        compare("", Some(&said.run), Some(run), &mut differences);
-        if !differences.is_empty() {
-            return Err(TrainError::OtherRun {
-                path: path.into(),
-                differences: differences.join("; "),
-            });
-        }
+        same_run(path, &said.run, run)?;
         let mut parts: BTreeMap<&str, Vec<_>> = BTreeMap::new();
         for (name, shape, values) in named {
             let (part, name) = match name.split_once('/') {
@@ -180,6 +173,19 @@ impl Checkpoint {
             recent: said.recent,
         })
     }
+}
+
+/// Whether a checkpoint's run is this one.
+pub(crate) fn same_run(path: &Path, theirs: &Value, ours: &Value) -> Result<(), TrainError> {
+    let mut differences = Vec::new();
+    compare("", Some(theirs), Some(ours), &mut differences);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(TrainError::OtherRun {
+        path: path.into(),
+        differences: differences.join("; "),
+    })
 }
 
 /// Collects where two values differ, by path.

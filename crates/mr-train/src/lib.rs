@@ -53,8 +53,9 @@ pub use config::{
     ScheduleKind, Sgd, TrainConfig, Validation, Vectors, WeightPerturbation,
 };
 pub use dictionary::{
-    Activations, DictionaryConfig, DictionaryStats, FittedDictionary, InMemory, Live, Place,
-    Positions, Shards, Stream, Tap, Taps, fit_tied, write_shards,
+    Activations, Centre, DictionaryConfig, DictionaryStats, EarlyStop, FitConfig, FitLength,
+    FitProgress, Fitted, FittedDictionary, FittedSae, InMemory, Live, Place, Plan, Positions,
+    Report, Resample, Shards, Stream, Tap, Taps, fit, fit_tied, on_host, write_shards,
 };
 pub use error::TrainError;
 pub use foretold::{Foretold, generate};

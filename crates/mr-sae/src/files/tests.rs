@@ -31,9 +31,8 @@ fn kinds() -> Vec<Kind> {
 
 fn made(config: SaeConfig) -> Sae {
     let sae = Sae::init(config, 3, &Device::flex()).unwrap();
-    let codes = Tensor::<2>::ones([1, sae.d_sae()], &Device::flex()) * 0.1;
     // A threshold that is not 0.
-    sae.follow(&codes)
+    sae.follow(Some(0.1))
 }
 
 fn about() -> Map<String, Value> {

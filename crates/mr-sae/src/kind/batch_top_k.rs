@@ -41,17 +41,6 @@ impl BatchTopK {
             rate: hundredth(),
         }
     }
-
-    /// The threshold after a batch of these codes: towards the smallest active one.
-    pub(crate) fn followed(&self, threshold: Tensor<1>, codes: Tensor<2>) -> Tensor<1> {
-        let idle = codes.clone().lower_equal_elem(0.0);
-        // No activity says nothing about the threshold.
-        let smallest = codes.mask_fill(idle, f32::INFINITY).min();
-        let next = threshold.clone() * (1.0 - self.rate)
-            + (smallest.clone() * self.rate).expand(threshold.dims());
-        let none = smallest.greater_elem(f32::MAX).expand(threshold.dims());
-        next.mask_where(none, threshold)
-    }
 }
 
 impl Rule for BatchTopK {

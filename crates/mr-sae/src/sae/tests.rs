@@ -145,19 +145,19 @@ fn a_batch_is_chosen_from_as_a_whole_and_leaves_a_threshold() {
     assert_eq!(one(loss.sparsity), 0.0);
     // In use: what is above the threshold, 0 at first.
     near(floats(sae.encode(x())), &[1.0, 3.0, 1.5, 0.0, 0.0, 1.5]);
-    let after = sae.follow(&loss.codes).follow(&loss.codes);
+    let after = sae.follow(Some(1.5)).follow(Some(1.5));
     near(floats(after.weights().get::<1>("threshold")), &[0.65625; 3]);
     let mut later = after;
     for _ in 0..6 {
-        later = later.follow(&loss.codes);
+        later = later.follow(Some(1.5));
     }
     near(floats(later.encode(x())), &[0.0, 3.0, 1.5, 0.0, 0.0, 1.5]);
     // A batch without activity leaves it alone.
-    let idle = later.follow(&Tensor::zeros([2, 3], &Device::flex()));
+    let idle = later.follow(None);
     assert_eq!(later.weights().to_host(), idle.weights().to_host());
     assert_eq!(
         known(TopK::new(1))
-            .follow(&loss.codes)
+            .follow(Some(1.5))
             .weights()
             .entries()
             .len(),

@@ -89,13 +89,18 @@ impl Codes {
         (0..self.len()).map(|sample| self.sample(sample))
     }
 
-    /// On how many samples each latent is active, and the least active value of all.
-    pub(super) fn activity(&self) -> (Vec<u32>, Option<f32>) {
+    /// On how many samples each latent is active.
+    pub fn counts(&self) -> Vec<u32> {
         let mut counts = vec![0; self.d_sae];
         for &latent in &self.latents {
             counts[latent as usize] += 1;
         }
-        (counts, self.values.iter().copied().reduce(f32::min))
+        counts
+    }
+
+    /// The least active value of all samples, if any latent is active.
+    pub fn least(&self) -> Option<f32> {
+        self.values.iter().copied().reduce(f32::min)
     }
 
     /// Active latents over all samples.

@@ -143,7 +143,7 @@ impl Sae {
             own_target.as_deref().unwrap_or(target),
         );
         let found = rows.gradient(x, target, terms, workers);
-        let (active, least) = found.codes.activity();
+        let (active, least) = (found.codes.counts(), found.codes.least());
         let mut by_name = [
             ("W_enc", Some(found.encoder)),
             ("b_enc", Some(found.bias)),
@@ -180,7 +180,7 @@ impl Sae {
         let mut gradients = loss.total.backward();
         let gradients = tracked.weights().gradients(&mut gradients);
         let part = |value: &Tensor<1>| f64::from(floats(value.clone())[0]);
-        let (active, least) = Codes::of(loss.codes.inner()).activity();
+        let codes = Codes::of(loss.codes.inner());
         Step {
             total: part(&loss.total),
             squared_error: part(&loss.squared_error),
@@ -191,8 +191,8 @@ impl Sae {
                 .into_iter()
                 .map(|values| values.map(floats))
                 .collect(),
-            active,
-            least,
+            active: codes.counts(),
+            least: codes.least(),
         }
     }
 

@@ -1,9 +1,14 @@
 //! Dictionaries of a site's activations.
 
 mod activations;
+mod fit;
 mod stream;
 mod tied;
 
 pub use activations::Activations;
+pub use fit::{
+    Centre, EarlyStop, FitConfig, FitLength, FitProgress, Fitted, FittedSae, Plan, Report,
+    Resample, fit, on_host,
+};
 pub use stream::{InMemory, Live, Place, Positions, Shards, Stream, Tap, Taps, write_shards};
 pub use tied::{DictionaryConfig, DictionaryStats, FittedDictionary, fit_tied};

@@ -66,6 +66,11 @@ impl<'a> Reader<'a> {
         Ok(reader)
     }
 
+    /// The load that the next batch is of.
+    pub(crate) fn load(&self) -> &[f32] {
+        &self.load
+    }
+
     /// Where the next batch begins.
     pub(crate) fn place(&self) -> Place {
         self.place

@@ -220,7 +220,7 @@ mod tests {
         };
         let mut told = Vec::new();
         write_shards(&stream, folder.path(), 2, &mut |done, of| {
-            told.push((done, of))
+            told.push((done, of));
         })
         .unwrap();
         assert_eq!(told, [(1, 2), (2, 2)]);

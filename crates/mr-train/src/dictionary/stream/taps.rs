@@ -33,7 +33,7 @@ pub struct Tap<'a> {
 /// Sites whose activations make a sample together, one after the other: one site for an autoencoder, the read and the
 /// written one for a transcoder, several layers or models for a crosscoder.
 pub struct Taps<'a> {
-    taps: Vec<Tap<'a>>,
+    each: Vec<Tap<'a>>,
     /// Channels of each.
     widths: Vec<usize>,
     positions: usize,
@@ -84,7 +84,7 @@ impl<'a> Taps<'a> {
             ));
         }
         Ok(Self {
-            taps,
+            each: taps,
             widths,
             positions,
             filter,
@@ -113,7 +113,7 @@ impl<'a> Taps<'a> {
 
     /// The sites' names.
     pub fn sites(&self) -> impl Iterator<Item = &str> {
-        self.taps.iter().map(|tap| tap.site)
+        self.each.iter().map(|tap| tap.site)
     }
 
     /// The samples of some examples, in their order, row-major `[sample, channel]`.
@@ -133,9 +133,9 @@ impl<'a> Taps<'a> {
     }
 
     fn batch(&self, data: &TrainingData<'_>, rows: &[usize]) -> Result<Vec<f32>, TrainError> {
-        let mut columns = Vec::with_capacity(self.taps.len());
+        let mut columns = Vec::with_capacity(self.each.len());
         let mut kept = vec![true; rows.len() * self.positions];
-        for tap in &self.taps {
+        for tap in &self.each {
             let input = data.input(rows, &tap.model.device());
             if columns.is_empty() {
                 self.mark(&input, &mut kept);
