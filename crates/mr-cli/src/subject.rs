@@ -24,7 +24,8 @@ pub(crate) const MODEL_FILE: &str = "model.safetensors";
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct NetworkFlags {
-    /// Weights as safetensors, or a folder that `mr train` made
+    /// Weights as safetensors, or a folder that `mr train` made or Hugging Face has (config.json,
+    /// model.safetensors)
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) model: PathBuf,
     /// What bare PyTorch-named weights are the weights of; see `mr models`

@@ -20,6 +20,7 @@ mod models;
 mod patch;
 mod probe;
 mod report;
+mod sae;
 mod search;
 mod threat;
 mod train;
@@ -58,6 +59,7 @@ pub(crate) enum Command {
     Measure(Box<measure::Arguments>),
     Lens(Box<lens::Arguments>),
     Probe(Box<probe::Arguments>),
+    Sae(sae::Arguments),
     Verify(verify::Arguments),
     Report(report::Arguments),
     Data(data::Arguments),
@@ -86,6 +88,7 @@ impl Command {
             Self::Measure(arguments) => measure::run(&arguments, console),
             Self::Lens(arguments) => lens::run(&arguments, console),
             Self::Probe(arguments) => probe::run(&arguments, console),
+            Self::Sae(arguments) => sae::run(&arguments, console),
             Self::Verify(arguments) => verify::run(arguments, console),
             Self::Report(arguments) => report::run(arguments, console),
             Self::Data(arguments) => data::run(arguments, console),

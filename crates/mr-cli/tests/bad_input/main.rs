@@ -1,6 +1,7 @@
 //! Bad input: one clear line of error, exit code 2, and nothing lost.
 
 mod circuits;
+mod dictionaries;
 mod outputs;
 #[path = "../support/mod.rs"]
 mod support;

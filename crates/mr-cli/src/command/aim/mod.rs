@@ -10,10 +10,11 @@ use clap::Args;
 use mr_attacks::{EvaluationConfig, aim};
 use mr_metrics::RecordKind;
 use mr_models::{Model, objective};
-use mr_sae::{Tied, latent_terms};
+use mr_sae::latent_terms;
 use serde_json::json;
 
 use super::attack::save;
+use super::sae;
 use super::search::{SearchFlags, climber};
 use super::threat::ThreatFlags;
 use crate::console::{Console, Outcome};
@@ -44,9 +45,9 @@ pub(crate) struct Arguments {
     /// What to drive up, such as 'shift(conv2.hook_out) - 10 kl'
     #[arg(long, value_name = "EXPRESSION", allow_hyphen_values = true)]
     objective: Option<String>,
-    /// A dictionary that `mr-train` fitted: its latents are terms too, raise-latent(SITE, N) and
-    /// lower-latent(SITE, N)
-    #[arg(long, value_name = "FILE")]
+    /// A dictionary, of `mr sae train`, SAELens or sparsify: its latents are terms too, raise-latent(SITE, N)
+    /// and lower-latent(SITE, N)
+    #[arg(long, value_name = "FILE|DIR")]
     dictionary: Option<PathBuf>,
     #[command(flatten)]
     threat: ThreatFlags,
@@ -76,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         None => objective::by_name(wanted)?,
         Some(path) => {
             let device = &opened.device.device;
-            let (dictionary, _) = Tied::load(path, device).context("--dictionary")?;
+            let dictionary = sae::open(path, device).context("--dictionary")?.sae;
             objective::by_name_with(wanted, &latent_terms(Arc::new(dictionary)))?
         }
     };

@@ -1,0 +1,32 @@
+//! `mr sae`.
+
+mod export;
+mod held;
+mod import;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use crate::console::{Console, Outcome};
+
+pub(super) use held::open;
+
+/// Sparse dictionaries of what is inside a network
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Import(import::Arguments),
+    Export(export::Arguments),
+}
+
+pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
+    match &arguments.command {
+        Command::Import(arguments) => import::run(arguments, console),
+        Command::Export(arguments) => export::run(arguments, console),
+    }
+}
