@@ -32,8 +32,8 @@ pub(super) fn format(format: Format) -> &'static str {
 
 /// The site that a file says that its dictionary reads.
 pub(super) fn site(about: &Map<String, Value>) -> Option<&str> {
-    let named = ["site", "hook_name"].into_iter();
-    named.filter_map(|key| about.get(key)?.as_str()).next()
+    let mut named = ["site", "hook_name"].into_iter();
+    named.find_map(|key| about.get(key)?.as_str())
 }
 
 /// `top-k transcoder, 64 to 512 latents`.
