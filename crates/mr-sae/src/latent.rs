@@ -96,11 +96,12 @@ mod tests {
     };
 
     use super::*;
-    use crate::tied::Tied;
+    use crate::{Arrangement, Relu, Sae, SaeConfig};
 
     fn latent(latent: usize, d_in: usize, sense: Sense) -> Latent {
+        let config = SaeConfig::new(d_in, 12, Relu::default()).arranged(Arrangement::Tied);
         Latent {
-            dictionary: Arc::new(Tied::init(d_in, 12, 1, &Device::flex()).unwrap()),
+            dictionary: Arc::new(Sae::init(config, 1, &Device::flex()).unwrap()),
             site: "conv1.hook_out".into(),
             latent,
             sense,

@@ -35,7 +35,6 @@ mod normalization;
 mod revival;
 mod sae;
 mod step;
-mod tied;
 
 pub use config::{Arrangement, SaeConfig};
 pub use decoder::{off_rows, unit_rows};
@@ -51,4 +50,3 @@ pub use normalization::Normalization;
 pub use revival::Revival;
 pub use sae::Sae;
 pub use step::{Codes, Means, Step};
-pub use tied::{Penalty, Reduction, Tied};

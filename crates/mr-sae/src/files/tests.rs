@@ -82,15 +82,22 @@ fn every_dictionary_comes_back_to_the_same_bits() {
 fn the_first_version_is_a_tied_dictionary() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dictionary.safetensors");
-    let tied = crate::tied::Tied::init(4, 16, 3, &Device::flex()).unwrap();
-    tied.save(&about(), &path).unwrap();
+    let w: Vec<f32> = (0..12).map(|i| 0.1 * i as f32 - 0.5).collect();
+    let tensors = [
+        ("W".to_string(), vec![3, 4], w.clone()),
+        ("b".to_string(), vec![3], vec![0.5, -0.5, 0.25]),
+    ];
+    let config = r#"{"version": 1, "type": "tied", "d_in": 4, "d_sae": 3, "about": {"site": "a"}}"#;
+    write_tensors(&path, &tensors, &[("mech-robust-dictionary", config)]).unwrap();
     let opened = open(&path, &Device::flex()).unwrap();
     assert_eq!(opened.sae.config().arrangement, Arrangement::Tied);
-    assert_eq!(floats(opened.sae.encode(x())), floats(tied.encode(x())));
-    assert_eq!(
-        floats(opened.sae.reconstruct(x())),
-        floats(tied.reconstruct(x()))
-    );
+    assert_eq!(opened.about["site"], "a");
+    assert_eq!(floats(opened.sae.directions()), w);
+    let one = Tensor::<1>::from_floats([1.0, 0.0, 0.0, 2.0], &Device::flex()).unsqueeze();
+    // ReLU of -.5 + 2 * -.2 + .5, of -.1 + 2 * .2 - .5 and of .3 + 2 * .6 + .25.
+    let codes = floats(opened.sae.encode(one));
+    assert_eq!(codes[..2], [0.0, 0.0]);
+    assert!((codes[2] - 1.75).abs() < 1e-6, "{codes:?}");
 }
 
 #[test]

@@ -465,19 +465,3 @@ fn weights_beyond_memory_are_refused() {
         "{error}"
     );
 }
-
-#[test]
-fn the_old_tied_dictionary_starts_from_the_same_bits() {
-    let device = Device::flex();
-    let config = SaeConfig::new(5, 20, Relu { weighted: false }).arranged(Arrangement::Tied);
-    let initial = Initial {
-        decoder_norm: None,
-        centre: None,
-    };
-    let sae = Sae::init_with(config, &initial, 7, &device).unwrap();
-    let tied = crate::tied::Tied::init(5, 20, 7, &device).unwrap();
-    assert_eq!(
-        floats(sae.weights().get::<2>("W_dec")),
-        floats(tied.weights().get::<2>("W"))
-    );
-}

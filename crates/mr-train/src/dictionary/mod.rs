@@ -11,4 +11,4 @@ pub use fit::{
     Resample, fit, on_host,
 };
 pub use stream::{InMemory, Live, Place, Positions, Shards, Stream, Tap, Taps, write_shards};
-pub use tied::{DictionaryConfig, DictionaryStats, FittedDictionary, fit_tied};
+pub use tied::{DictionaryConfig, DictionaryStats, FittedDictionary, Reduction, fit_tied};

@@ -1,20 +1,33 @@
 //! The tied dictionary of effective features.
 
-use burn::tensor::{Device, Tensor};
+use std::ops::ControlFlow;
+
+use burn::tensor::Device;
 use mr_models::floats;
-use mr_sae::{Dictionary, Penalty, Reduction, Tied};
-use rand::seq::SliceRandom;
+use mr_sae::{Arrangement, Dictionary, Means, Relu, Sae, SaeConfig};
 use serde::{Deserialize, Serialize};
 
 use super::Activations;
-use crate::config::{AdamW, OptimizerConfig};
+use super::fit::{FitConfig, FitLength, Plan, Report, fit};
+use super::stream::InMemory;
 use crate::error::{TrainError, above_0, at_least_0};
-use crate::optimizer::Optimizer;
 use crate::pools::Pools;
-use crate::random::{derived, generator};
 
 /// Samples that a fitted dictionary codes at a time.
 const CHUNK: usize = 4096;
+
+/// How the terms of a loss are summed over channels and latents. Over samples it is always the mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reduction {
+    /// `||x - x'||^2 + lambda |z|_1`, as the formula is written.
+    #[default]
+    Sum,
+    /// `||x - x'||^2 / d_in + lambda |z|_1 / d_sae`, what calling `mean` on both tensors gives: the
+    /// sparsity then weighs `d_in / d_sae` times what it does in the sum, a quarter at an expansion
+    /// of 4.
+    Mean,
+}
 
 /// How a tied dictionary is fitted (Bereska et al. 2025): Adam on
 /// `||x - x'||^2 + lambda |z|_1`.
@@ -45,13 +58,12 @@ pub struct DictionaryConfig {
 
 impl Default for DictionaryConfig {
     fn default() -> Self {
-        let Penalty { lambda, reduction } = Penalty::default();
         Self {
             seed: 0,
             expansion: 4,
             latents: None,
-            lambda,
-            reduction,
+            lambda: 0.1,
+            reduction: Reduction::Sum,
             lr: 1e-3,
             batch_size: 128,
             steps: 10_000,
@@ -80,7 +92,7 @@ impl DictionaryConfig {
 #[derive(Debug, Clone)]
 pub struct FittedDictionary {
     /// The dictionary.
-    pub dictionary: Tied,
+    pub dictionary: Sae,
     /// What it does.
     pub stats: DictionaryStats,
 }
@@ -119,63 +131,68 @@ pub fn fit_tied(
     device: &Device,
 ) -> Result<FittedDictionary, TrainError> {
     config.validate()?;
-    // One thread's kernels sum in one order: the bits do not depend on the cores.
-    Pools::new(1)?.alone(|| {
-        let (dictionary, losses) = descend(activations, config, device)?;
-        let stats = judge(activations, &dictionary, losses, config.steps, device);
-        Ok(FittedDictionary { dictionary, stats })
-    })
-}
-
-fn descend(
-    activations: &Activations,
-    config: &DictionaryConfig,
-    device: &Device,
-) -> Result<(Tied, Vec<f32>), TrainError> {
     let width = activations.width();
     let latents = config.latents.unwrap_or(width * config.expansion);
-    let seed = derived(config.seed, "dictionary", 0);
-    let mut tied = Tied::init(width, latents, seed, device)?;
-    let penalty = Penalty {
-        lambda: config.lambda,
-        reduction: config.reduction,
+    // The mean over channels is the sum in another unit, which Adam does not see, with another penalty.
+    let (unit, lambda) = match config.reduction {
+        Reduction::Sum => (1.0, config.lambda),
+        Reduction::Mean => (
+            1.0 / width as f64,
+            config.lambda * width as f32 / latents as f32,
+        ),
     };
-    let rule = OptimizerConfig::AdamW(AdamW {
-        lr: config.lr,
-        weight_decay: 0.0,
-        ..AdamW::default()
-    });
-    let mut optimizer = Optimizer::new(&rule, tied.weights());
-    let mut order: Vec<usize> = (0..activations.count()).collect();
-    let batch_size = config.batch_size.min(order.len());
-    let per_epoch = order.len() / batch_size;
-    let mut losses = Vec::with_capacity(config.steps);
-    for step in 0..config.steps {
-        let (epoch, first) = (step / per_epoch, step % per_epoch * batch_size);
-        if first == 0 {
-            order.shuffle(&mut generator(config.seed, "dictionary order", epoch, 0));
-        }
-        let x = activations.select(&order[first..first + batch_size], device);
-        let tracked = tied.with_weights(tied.weights().tracked());
-        let loss = tracked.loss(&x, &penalty);
-        losses.push(loss.clone().inner());
-        let mut gradients = loss.backward();
-        let gradients = tracked.weights().gradients(&mut gradients);
-        tied = tied.with_weights(optimizer.step(config.lr, tied.weights(), gradients));
-    }
-    let losses = floats(Tensor::cat(losses, 0));
-    if let Some(step) = losses.iter().position(|loss| !loss.is_finite()) {
-        let loss = losses[step];
-        return Err(TrainError::Diverged { step, loss });
-    }
-    let mean = |part: &[f32]| part.iter().sum::<f32>() / part.len() as f32;
-    let losses = losses.chunks(config.steps.div_ceil(20)).map(mean).collect();
-    Ok((tied, losses))
+    let plan = Plan {
+        name: "tied".into(),
+        dictionary: SaeConfig::new(width, latents, Relu { weighted: false })
+            .arranged(Arrangement::Tied),
+        fit: FitConfig {
+            seed: config.seed,
+            lr: config.lr,
+            sparsity: lambda,
+            decoder_norm: None,
+            unit_norm: false,
+            ..FitConfig::default()
+        },
+    };
+    let length = FitLength {
+        steps: config.steps,
+        batch_size: config.batch_size,
+        report: config.steps.div_ceil(20),
+        checkpoint: usize::MAX,
+        early_stop: None,
+    };
+    let stream = InMemory {
+        activations,
+        seed: config.seed,
+    };
+    // One thread's kernels sum in one order: the bits do not depend on the cores.
+    Pools::new(1)?.alone(|| {
+        let plans = std::slice::from_ref(&plan);
+        let mut go_on = |_: super::FitProgress<'_>| ControlFlow::Continue(());
+        let mut fitted = fit(
+            plans,
+            &length,
+            &stream,
+            None,
+            Means::Device,
+            device,
+            &mut go_on,
+        )?;
+        // One dictionary for one plan.
+        let found = fitted.dictionaries.remove(0);
+        let loss = |report: &Report| (report.loss * unit) as f32;
+        let losses = found.reports.iter().map(loss).collect();
+        let stats = judge(activations, &found.sae, losses, config.steps, device);
+        Ok(FittedDictionary {
+            dictionary: found.sae,
+            stats,
+        })
+    })
 }
 
 fn judge(
     activations: &Activations,
-    dictionary: &Tied,
+    dictionary: &dyn Dictionary,
     losses: Vec<f32>,
     steps: usize,
     device: &Device,
