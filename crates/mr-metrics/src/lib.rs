@@ -6,6 +6,7 @@
 //! - accuracies and [`SecurityCurve`]s with intervals, [`Vulnerability`], saliency [`alignments`], and how
 //!   well distances agree with a [`Tree`];
 //! - the measures of [`superposition`], from weights and from activations;
+//! - those of a [`dictionary`]: sparsity, fidelity, recovery of known features;
 //! - statistics over seeds ([`stats`]): the seed of a run is the unit, never the example;
 //! - the [`ExperimentRecord`], a versioned JSON file that a run leaves behind, byte for byte the
 //!   same for the same seed;
@@ -37,6 +38,7 @@ mod accuracy;
 mod alignment;
 mod cka;
 mod curve;
+pub mod dictionary;
 mod error;
 pub mod finding;
 mod host;
