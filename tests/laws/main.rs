@@ -15,6 +15,7 @@ mod masking;
 mod nets;
 mod odd_inputs;
 mod patching;
+mod scores;
 mod shortcut;
 mod square;
 mod stages;
