@@ -116,19 +116,6 @@ impl Opened {
             threat.place
         )
     }
-
-    /// Another network, if a flag names one: of the same architecture where its file does not say.
-    pub(crate) fn other(&self, flag: &str, path: Option<&PathBuf>) -> Result<Option<Network>> {
-        let Some(path) = path else {
-            return Ok(None);
-        };
-        let table = self.settings.model.as_ref();
-        let load = || {
-            let file = subject::locate(path)?;
-            subject::load(&file, self.arch.as_deref(), table, &self.device.device)
-        };
-        Ok(Some(load().with_context(|| flag.to_string())?.network))
-    }
 }
 
 impl<D: Examples> Opened<D> {
@@ -190,6 +177,19 @@ impl<D: Examples> Opened<D> {
             overwrite: self.overwrite,
         };
         (self.data, opened)
+    }
+
+    /// Another network, if a flag names one: of the same architecture where its file does not say.
+    pub(crate) fn other(&self, flag: &str, path: Option<&PathBuf>) -> Result<Option<Network>> {
+        let Some(path) = path else {
+            return Ok(None);
+        };
+        let table = self.settings.model.as_ref();
+        let load = || {
+            let file = subject::locate(path)?;
+            subject::load(&file, self.arch.as_deref(), table, &self.device.device)
+        };
+        Ok(Some(load().with_context(|| flag.to_string())?.network))
     }
 
     /// Refuses a network without classes.

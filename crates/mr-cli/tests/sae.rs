@@ -46,3 +46,69 @@ fn files_of_other_libraries_come_in_and_go_out() {
         .map(|file| mr_models::read_tensors(&lab.path(file)).unwrap().0);
     assert_eq!(before, after, "bit for bit");
 }
+
+/// Settings of a fit that takes a moment.
+const FIT: &str = "sae train --model net --site linear1.hook_out --width 32 --steps 20 --batch-size 64 \
+                   --set sae.length.report=10";
+
+#[test]
+fn dictionaries_are_fitted_together_and_once() {
+    let lab = Lab::new();
+    lab.net();
+    let words = format!("{FIT} --kind top-k,jump-relu --k 2,4 --out two --shards shards");
+    let told = lab.json(&words);
+    let names: Vec<&str> = told["dictionaries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["top-k-2", "top-k-4", "jump-relu-0.3"]);
+    let l0 = |name: &str| {
+        told["numbers"][format!("{name}.l0")]["value"]
+            .as_f64()
+            .unwrap()
+    };
+    assert_eq!((l0("top-k-2"), l0("top-k-4")), (2.0, 4.0));
+    assert!(lab.path("shards/activations.json").is_file());
+    assert!(lab.path("two/fit.svg").is_file());
+    assert!(!lab.path("two/checkpoint.safetensors").exists());
+    let held = lab.json("sae import two/top-k-4.safetensors");
+    assert_eq!(held["site"], "linear1.hook_out");
+    assert_eq!(held["dictionary"]["kind"]["k"], 4);
+    let before = lab.read("two/top-k-4.safetensors");
+    let again = lab.run(&words);
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert!(said.contains("two: already fitted"), "{said}");
+    // Alone and from memory it is the same dictionary: shards hold the same loads.
+    assert_eq!(before, lab.read("two/top-k-4.safetensors"));
+    lab.run(&format!("{FIT} --kind top-k --k 4 --out one"));
+    assert_eq!(
+        lab.json("sae import one")["dictionary"]["kind"]["k"],
+        4,
+        "one dictionary lies where every command looks for it"
+    );
+}
+
+#[test]
+fn transcoders_and_crosscoders_are_fitted() {
+    let lab = Lab::new();
+    lab.net();
+    let fit = "sae train --model net --width 32 --steps 5 --batch-size 64 --k 4";
+    lab.run(&format!(
+        "{fit} --site linear1.hook_pre --writes linear1.hook_out --skip --out trans"
+    ));
+    let held = lab.json("sae import trans");
+    assert_eq!(held["dictionary"]["arrangement"]["type"], "transcoder");
+    assert_eq!(held["about"]["writes"], "linear1.hook_out");
+    lab.run(&format!(
+        "{fit} --site linear1.hook_pre,linear1.hook_out --out cross"
+    ));
+    assert_eq!(lab.json("sae import cross")["dictionary"]["d_in"], 32);
+    lab.run(&format!(
+        "{fit} --site linear1.hook_out --other net --out models"
+    ));
+    let held = lab.json("sae import models");
+    assert_eq!(held["dictionary"]["arrangement"]["parts"], 2);
+    assert_eq!(held["about"]["other_weights"], held["about"]["weights"]);
+}

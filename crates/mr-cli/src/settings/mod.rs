@@ -59,6 +59,10 @@
 //!
 //! [probe]                  # what `mr probe` reads
 //! kind = "logistic"
+//!
+//! [sae]                    # what `mr sae train` fits; [sae.fit] and [sae.length] are mr_train::FitConfig and FitLength
+//! kind = "top-k"
+//! k = [16, 32]
 //! ```
 //!
 //! `target` ("next", "random" or a class), `epsilons` (a curve), `objective` (what `mr aim` drives up) and
@@ -68,6 +72,7 @@
 mod blame;
 mod corrupt;
 mod damage;
+mod dictionary;
 mod layers;
 mod patch;
 mod probe;
@@ -88,6 +93,7 @@ use toml::Value;
 
 pub(crate) use corrupt::CorruptConfig;
 pub(crate) use damage::DamageConfig;
+pub(crate) use dictionary::SaeSettings;
 pub(crate) use layers::Layers;
 use patch::PatchConfig;
 pub(crate) use probe::{ProbeSettings, ReadOut};
@@ -181,6 +187,7 @@ pub(crate) struct Settings {
     pub(crate) gain: GainConfig,
     pub(crate) probe: ProbeSettings,
     pub(crate) damage: DamageConfig,
+    pub(crate) sae: SaeSettings,
 }
 
 impl Common {
@@ -200,6 +207,7 @@ impl Common {
             "checklist",
             "fit",
             "probe",
+            "sae",
         ] {
             layers.flag("--seed", &format!("{table}.seed"), self.seed)?;
         }
@@ -243,6 +251,7 @@ impl Settings {
                 "checklist",
                 "fit",
                 "probe",
+                "sae",
             ] {
                 layers.beneath(&format!("{table}.seed"), seed.clone());
             }

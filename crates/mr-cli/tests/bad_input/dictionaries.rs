@@ -31,3 +31,113 @@ fn files_that_hold_no_dictionary() {
         says(&lab, &format!("{aim} --dictionary {path}"), &parts);
     }
 }
+
+#[test]
+fn dictionaries_that_cannot_be_fitted() {
+    let lab = Lab::new();
+    lab.net();
+    let fit = "sae train --model net --site linear1.hook_out --out out --steps 5";
+    for (words, parts) in [
+        ("--k 0", ["k is 0, must be from 1 to d_sae", ""]),
+        (
+            "--k 129",
+            ["k is 129, must be from 1 to d_sae, which is 128", ""],
+        ),
+        ("--k 2.5", ["k is 2.5", "whole number"]),
+        ("--k -1", ["k is -1", "must be"]),
+        ("--width 0", ["d_sae is 0, must be from 1", ""]),
+        ("--width -3", ["--width", "invalid value"]),
+        ("--width 99999999999", ["d_sae is 99999999999", "268435456"]),
+        (
+            "--kind topk",
+            ["unknown kind of dictionary `topk`", "did you mean top-k"],
+        ),
+        (
+            "--kind relu --sparsity -1",
+            ["sparsity is -1", "at least 0"],
+        ),
+        ("--batch-size 0", ["batch_size is 0", "at least 1"]),
+        ("--lr nan", ["lr is NaN", "above 0"]),
+        ("--buffer 0", ["buffer is 0", "at least 1"]),
+        (
+            "--skip-positions 1",
+            ["positions.skip is 1", "below 1, the number of positions"],
+        ),
+        (
+            "--without-tokens 3",
+            ["positions.without_tokens is [3]", "the data are no tokens"],
+        ),
+        (
+            "--writes linear1.hook_ou",
+            ["unknown site `linear1.hook_ou`", "linear1.hook_out"],
+        ),
+        ("--skip", ["only a transcoder has a linear map", ""]),
+        (
+            "--set sae.fit.lrr=1",
+            ["unknown key `sae.fit.lrr`", "did you mean lr"],
+        ),
+        ("--tied", ["unit_norm", ""]),
+    ] {
+        if words == "--tied" {
+            // A tied dictionary's recipe leaves its rows alone.
+            says(
+                &lab,
+                &format!("{fit} --tied --set sae.fit.unit_norm=true"),
+                &parts,
+            );
+        } else {
+            says(&lab, &format!("{fit} {words}"), &parts);
+        }
+    }
+    says(
+        &lab,
+        "sae train --model net --out out",
+        &["no site", "mr models --sites"],
+    );
+    says(
+        &lab,
+        "sae train --model net --site linear1.hook_out",
+        &["no folder to fit into", "--out"],
+    );
+    assert!(!lab.path("out/dictionary.safetensors").exists());
+    says(
+        &lab,
+        "sae train --model net --site linear1.hook_pre,linear2.hook_out --out out",
+        &["sites of 16 and 10 channels", "equally many"],
+    );
+    // What another stream wrote is not read as this one's.
+    lab.run(&format!("{fit} --shards shards"));
+    says(
+        &lab,
+        "sae train --model net --site linear1.hook_pre --out other --shards shards",
+        &["is of other activations", "name another folder"],
+    );
+    lab.write("shards/00000.safetensors", "half a shard");
+    says(
+        &lab,
+        "sae train --model net --site linear1.hook_out --out other --steps 5 --shards shards",
+        &[
+            "00000.safetensors",
+            "remove it and write the activations again",
+        ],
+    );
+}
+
+#[test]
+fn activations_that_are_no_numbers() {
+    let lab = Lab::new();
+    lab.net();
+    let path = lab.path("net/model.safetensors");
+    let device = burn::tensor::Device::flex();
+    let saved = mr_models::load(&path, None, &device).unwrap();
+    let weights = saved
+        .network
+        .weights()
+        .map(|entry| entry.values.clone() * 1e38);
+    let of = saved.network.architecture().clone();
+    let net = mr_models::Network::with_weights(of, weights.to_host(), &device).unwrap();
+    mr_models::save(&net, &saved.about, &lab.path("broken.safetensors")).unwrap();
+    let words =
+        "sae train --model broken.safetensors --site linear2.hook_out --out out --steps 5 --k 1";
+    says(&lab, words, &["of the activations holds", "in channel"]);
+}

@@ -62,6 +62,14 @@ pub enum RecordKind {
     CircuitDraw,
     /// Circuits were compared.
     CircuitDiff,
+    /// Dictionaries were fitted.
+    SaeTrain,
+    /// Dictionaries were judged.
+    SaeEval,
+    /// The latents of a dictionary were shown.
+    SaeFeatures,
+    /// A dictionary was attacked.
+    SaeCard,
 }
 
 impl fmt::Display for RecordKind {
@@ -89,6 +97,10 @@ impl fmt::Display for RecordKind {
             Self::CircuitEvaluate => "circuit-evaluate",
             Self::CircuitDraw => "circuit-draw",
             Self::CircuitDiff => "circuit-diff",
+            Self::SaeTrain => "sae-train",
+            Self::SaeEval => "sae-eval",
+            Self::SaeFeatures => "sae-features",
+            Self::SaeCard => "sae-card",
         })
     }
 }

@@ -1,8 +1,10 @@
 //! `mr sae`.
 
 mod export;
+mod fed;
 mod held;
 mod import;
+mod train;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -20,12 +22,14 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Train(Box<train::Arguments>),
     Import(import::Arguments),
     Export(export::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     match &arguments.command {
+        Command::Train(arguments) => train::run(arguments, console),
         Command::Import(arguments) => import::run(arguments, console),
         Command::Export(arguments) => export::run(arguments, console),
     }
