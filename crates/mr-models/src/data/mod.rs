@@ -3,7 +3,8 @@
 //!
 //! A [`DataConfig`] names a data set, [`load`] reads or draws it, a [`Dataset`] hands out batches.
 //! The default, a part of Fashion-MNIST, is compiled in; full sets are fetched once and lie
-//! in a [`DataCache`]; [`SparseFeatures`] and [`SparseParity`] are streams without end. Tokens come as
+//! in a [`DataCache`]; [`SparseFeatures`] and [`SparseParity`] are streams without end,
+//! and so are activations of features that are [`Planted`] in them. Tokens come as
 //! [`Sequences`], of a text or of a [`Task`], whose questions with their answers and counterfactuals are
 //! [`Prompts`].
 //!
@@ -31,6 +32,7 @@ mod idx;
 mod language;
 mod order;
 mod parity;
+mod planted;
 mod source;
 mod sparse;
 mod values;
@@ -44,5 +46,6 @@ pub use language::{
     tokenizer_from,
 };
 pub use parity::SparseParity;
+pub use planted::{Correlation, Hierarchy, Planted, PlantedBatch, PlantedConfig, Rates};
 pub use source::{DATA_NAMES, DataConfig, Split, load, load_from};
 pub use sparse::{SparseFeatures, Teacher};

@@ -10,5 +10,7 @@ pub use fit::{
     Centre, EarlyStop, FitConfig, FitLength, FitProgress, Fitted, FittedSae, Plan, Report,
     Resample, fit, on_host,
 };
-pub use stream::{InMemory, Live, Place, Positions, Shards, Stream, Tap, Taps, write_shards};
+pub use stream::{
+    InMemory, Live, Place, PlantedStream, Positions, Shards, Stream, Tap, Taps, write_shards,
+};
 pub use tied::{DictionaryConfig, DictionaryStats, FittedDictionary, Reduction, fit_tied};

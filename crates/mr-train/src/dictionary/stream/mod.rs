@@ -1,6 +1,7 @@
 //! Activations without end, load by load.
 
 mod live;
+mod planted;
 mod shards;
 mod taps;
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use live::Live;
+pub use planted::PlantedStream;
 pub use shards::{Shards, write_shards};
 pub use taps::{Positions, Tap, Taps};
 
