@@ -83,7 +83,7 @@ pub use attribution::{
     integrated_gradients, node_attribution,
 };
 pub use circuit::{
-    Circuit, Difference, Null, Ranking, description_length, difference, drawing, random_overlap,
+    Circuit, Difference, Null, Overlaps, Ranking, description_length, difference, drawing, overlaps,
 };
 pub use cut::Cut;
 pub use damage::{

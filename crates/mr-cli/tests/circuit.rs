@@ -82,11 +82,18 @@ fn a_circuit_is_found_saved_drawn_evaluated_and_compared() {
     assert!(lab.read("a.dot").starts_with(b"digraph"));
     let same = json(
         &lab,
-        "diff --circuit a.json --other a.json --seeds b.json",
+        "diff --circuit a.json --circuit b.json --other a.json --other b.json",
         &[],
     );
-    assert_eq!(same["jaccard"], 1.0);
-    assert_eq!(same["seeds"].as_array().unwrap().len(), 1);
+    assert_eq!(same["jaccard_matched"]["value"], 1.0);
+    // Of four pairs two are of a circuit with itself, and the others those of the floor.
+    let value = |name: &str| same[name]["value"].as_f64().unwrap();
+    let between = f64::midpoint(1.0, value("jaccard_floor"));
+    assert!((value("jaccard") - between).abs() < 1e-12, "{same}");
+    let three = json(&lab, "diff --circuit a.json --other b.json --top 3", &[]);
+    let edges = ["shared", "only_first"].map(|name| three[name].as_array().unwrap().len());
+    assert_eq!(edges[0] + edges[1], 3);
+    assert!(three.get("jaccard_floor").is_none());
 }
 
 /// Every command leaves a record, with its pictures and files beside it.

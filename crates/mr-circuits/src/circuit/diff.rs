@@ -1,9 +1,6 @@
 //! How much two circuits have in common.
 
 use mr_models::Edge;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 
 use super::graph::Circuit;
 use crate::error::CircuitError;
@@ -29,7 +26,7 @@ impl Difference {
     }
 }
 
-fn jaccard(shared: usize, others: usize) -> f64 {
+pub(super) fn jaccard(shared: usize, others: usize) -> f64 {
     match shared + others {
         0 => 1.0,
         all => shared as f64 / all as f64,
@@ -42,19 +39,7 @@ fn jaccard(shared: usize, others: usize) -> f64 {
 /// # Errors
 /// [`CircuitError::Foreign`] if the edges that they could have are not the same.
 pub fn difference(first: &Circuit, second: &Circuit) -> Result<Difference, CircuitError> {
-    let (a, b) = (first.wiring(), second.wiring());
-    if a != b {
-        return Err(CircuitError::Foreign {
-            network: "other circuit".into(),
-            reason: format!(
-                "{} writers and {} readers against {} and {}",
-                a.writers.len(),
-                a.readers.len(),
-                b.writers.len(),
-                b.readers.len()
-            ),
-        });
-    }
+    comparable(first, second)?;
     let both = first
         .scores()
         .scores
@@ -71,43 +56,20 @@ pub fn difference(first: &Circuit, second: &Circuit) -> Result<Difference, Circu
     })
 }
 
-/// Overlaps that chance gives.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Null {
-    /// Jaccard indices of random circuits, the smallest first.
-    pub overlaps: Vec<f64>,
-}
-
-impl Null {
-    /// The share of random circuits that overlap less; equal ones count half. In [0, 1].
-    pub fn percentile(&self, overlap: f64) -> f64 {
-        let all = self.overlaps.iter();
-        let below = all.clone().filter(|&&other| other < overlap).count() as f64;
-        let equal = all
-            .filter(|&&other| (other - overlap).abs() < 1e-12)
-            .count() as f64;
-        (below + equal / 2.0) / self.overlaps.len().max(1) as f64
+/// Whether two circuits could have the same edges.
+pub(super) fn comparable(first: &Circuit, second: &Circuit) -> Result<(), CircuitError> {
+    let (a, b) = (first.wiring(), second.wiring());
+    if a == b {
+        return Ok(());
     }
-
-    /// Their mean.
-    pub fn mean(&self) -> f64 {
-        self.overlaps.iter().sum::<f64>() / self.overlaps.len().max(1) as f64
-    }
-}
-
-/// The overlap of a circuit with random ones of the size of another, drawn without putting back from all
-/// edges of the wiring: what the overlap of two real ones is to be held against.
-pub fn random_overlap(first: &Circuit, size: usize, draws: usize, seed: u64) -> Null {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut order: Vec<usize> = (0..first.edges()).collect();
-    let size = size.min(order.len());
-    let mut overlaps: Vec<f64> = (0..draws)
-        .map(|_| {
-            let (drawn, _) = order.partial_shuffle(&mut rng, size);
-            let shared = drawn.iter().filter(|&&at| first.kept[at]).count();
-            jaccard(shared, first.len() + size - 2 * shared)
-        })
-        .collect();
-    overlaps.sort_by(f64::total_cmp);
-    Null { overlaps }
+    Err(CircuitError::Foreign {
+        network: "other circuit".into(),
+        reason: format!(
+            "{} writers and {} readers against {} and {}",
+            a.writers.len(),
+            a.readers.len(),
+            b.writers.len(),
+            b.readers.len()
+        ),
+    })
 }

@@ -1,9 +1,10 @@
 //! Circuits as files that EAP-IG (Hanna et al. 2024) and MIB (Mueller et al. 2025) read and write.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use mr_models::{ModelError, ModelSpec, Wiring, write_atomic};
+use mr_models::{Edge, ModelError, ModelSpec, Wiring, write_atomic};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -142,12 +143,18 @@ impl Circuit {
                 reason: format!("it is of {}, the network is {config}", file.cfg),
             });
         }
-        for name in file.edges.keys() {
+        let edges = wiring.edges().into_iter();
+        let named: Vec<(Edge, String)> = edges.map(|edge| (edge, wiring.name(edge))).collect();
+        let names: BTreeSet<&str> = named.iter().map(|(_, name)| name.as_str()).collect();
+        if let Some(name) = file
+            .edges
+            .keys()
+            .find(|name| !names.contains(name.as_str()))
+        {
             wiring.edge(name)?;
         }
-        let read = wiring.edges().into_iter().map(|edge| {
-            let name = wiring.name(edge);
-            let of = file.edges.get(&name);
+        let read = named.iter().map(|&(edge, ref name)| {
+            let of = file.edges.get(name);
             let of = of.ok_or_else(|| unfit(format!("the edge `{name}` is missing")))?;
             let score = of.get("score").and_then(Value::as_f64);
             let score = score.filter(|&score| (score as f32).is_finite());

@@ -9,12 +9,14 @@ mod graph;
 mod json;
 mod length;
 mod nodes;
+mod overlap;
 
 pub use choice::Ranking;
-pub use diff::{Difference, Null, difference, random_overlap};
+pub use diff::{Difference, difference};
 pub use drawing::drawing;
 pub use graph::Circuit;
 pub use length::description_length;
+pub use overlap::{Null, Overlaps, overlaps};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -185,20 +185,78 @@ fn overlaps_are_shares_of_the_union() {
     assert_eq!(found.jaccard(), 0.75);
     let empty = Circuit::new(scores(VALUES), &[]).unwrap();
     assert_eq!(difference(&empty, &empty).unwrap().jaccard(), 1.0);
-    // Of 3 among 8 edges, 3 x 3 / 8 are shared on average.
-    let null = random_overlap(&top(3), 3, 2000, 1);
-    assert_eq!(null.overlaps.len(), 2000);
-    assert_eq!(null, random_overlap(&top(3), 3, 2000, 1));
-    let shared = null
-        .overlaps
-        .iter()
-        .map(|j| 6.0 * j / (1.0 + j))
-        .sum::<f64>()
-        / 2000.0;
-    assert!((shared - 9.0 / 8.0).abs() < 0.06, "{shared}");
-    // All three are shared in one of 56 draws.
-    assert!(null.percentile(1.0) > 0.98 && null.percentile(1.0) < 1.0);
-    assert!(null.percentile(0.0) < 0.5);
     let other = Circuit::whole(&net(NormKind::Layer).spec().wiring);
     assert!(difference(&top(3), &other).is_err());
+}
+
+fn kept(places: &[usize]) -> Circuit {
+    let edges = spec().wiring.edges();
+    let kept: Vec<_> = places.iter().map(|&at| edges[at]).collect();
+    Circuit::new(scores(VALUES), &kept).unwrap()
+}
+
+#[test]
+fn circuits_of_two_kinds_are_held_against_seeds() {
+    let first = [kept(&[0, 1]), kept(&[1, 2]), kept(&[1, 2])];
+    let second = [kept(&[0, 1]), kept(&[0, 1, 2, 3])];
+    let found = overlaps([&first, &second], 5, 0).unwrap();
+    let all: [&[usize]; 2] = [&[0, 1, 2], &[0, 1]];
+    // 1, 1/2; 1/3, 1/2; 1/3, 1/2.
+    let between = (1.0 + 0.5 + 2.0 * (1.0 / 3.0 + 0.5)) / 6.0;
+    assert!((found.between(all) - between).abs() < 1e-12);
+    // 1/3, 1/3, 1 of the first kind, 1/2 of the second.
+    let within = (2.0 / 3.0 + 1.0 + 0.5) / 4.0;
+    assert!((found.within(all) - within).abs() < 1e-12);
+    // A circuit drawn twice is not held against itself.
+    assert!((found.within([&[0, 0, 1], &[0, 0]]) - 1.0 / 3.0).abs() < 1e-12);
+    assert!(found.within([&[0], &[1, 1]]).is_nan());
+    assert_eq!(found.counts(), [3, 2]);
+    assert!(found.matched().is_empty());
+    let found = overlaps([&first[..2], &second], 5, 0).unwrap();
+    assert_eq!(found.matched(), [1.0, 0.5]);
+    assert!(overlaps([&first, &[]], 5, 0).is_err());
+    let other = Circuit::whole(&net(NormKind::Layer).spec().wiring);
+    assert!(overlaps([&first, &[other]], 5, 0).is_err());
+}
+
+/// Eight edges: three to q, k and v of the head, two to the MLP, three to the logits.
+#[test]
+fn chance_has_as_many_edges_in_each_layer() {
+    let names: Vec<String> = {
+        let wiring = &spec().wiring;
+        wiring
+            .edges()
+            .iter()
+            .map(|&edge| wiring.name(edge))
+            .collect()
+    };
+    let layers: Vec<&str> = names
+        .iter()
+        .map(|name| name.split("->").nth(1).unwrap().split('<').next().unwrap())
+        .collect();
+    assert_eq!(
+        layers,
+        [
+            "a0.h0", "a0.h0", "a0.h0", "m0", "m0", "logits", "logits", "logits"
+        ]
+    );
+    let null = |a: &[usize], b: &[usize]| {
+        let both = [kept(a), kept(b)];
+        let found = overlaps([&both[..1], &both[1..]], 3000, 1).unwrap();
+        assert_eq!(found, overlaps([&both[..1], &both[1..]], 3000, 1).unwrap());
+        found.random
+    };
+    // A whole layer is drawn whole.
+    assert_eq!(null(&[3, 4], &[3, 4]).overlaps, vec![1.0; 3000]);
+    // Of different layers none is shared.
+    assert_eq!(null(&[0], &[5]).overlaps, vec![0.0; 3000]);
+    // One of three is the same one in a third of draws.
+    let thirds = null(&[0], &[1]);
+    assert!(
+        (thirds.mean() - 1.0 / 3.0).abs() < 0.03,
+        "{}",
+        thirds.mean()
+    );
+    assert!((thirds.percentile(1.0) - 5.0 / 6.0).abs() < 0.02);
+    assert!((thirds.percentile(0.0) - 1.0 / 3.0).abs() < 0.02);
 }

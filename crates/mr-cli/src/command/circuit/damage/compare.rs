@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use burn::tensor::{Tensor, TensorData};
-use mr_circuits::{Circuit, EdgeScores, Front, Null, difference, random_overlap};
+use mr_circuits::{Circuit, EdgeScores, Front, Overlaps, Ranking, overlaps};
 use mr_metrics::linear_cka;
-use mr_models::{Edge, Input, Place, floats, run_with_cache};
+use mr_models::{Input, Place, floats, run_with_cache};
 
 use super::attacked::Attacked;
 use super::fronts::{Split, all_scores, by_edge, scores};
@@ -15,7 +15,7 @@ use crate::settings::DamageConfig;
 const MOST: usize = 500;
 /// Shares of all edges that circuits have.
 const SIZES: [f64; 3] = [0.01, 0.03, 0.1];
-/// Random circuits that overlaps are held against.
+/// Random circuits that overlaps are held against, of as many edges into each layer.
 const DRAWS: usize = 200;
 
 pub(super) struct Compared {
@@ -41,8 +41,13 @@ pub(super) struct Similarity {
 /// What the most damaged edges of two networks share.
 pub(super) struct Overlap {
     pub(super) edges: usize,
-    pub(super) jaccard: f64,
-    pub(super) random: Null,
+    pub(super) found: Overlaps,
+}
+
+impl Overlap {
+    pub(super) fn jaccard(&self) -> f64 {
+        self.found.between([&[0], &[0]])
+    }
 }
 
 impl Compared {
@@ -65,7 +70,7 @@ impl Compared {
                 }
             }
         }
-        let mut overlaps = Vec::new();
+        let mut shared = Vec::new();
         if let Some(own) = scores(splits, ours.network) {
             let layers = by_edge(theirs, config, console)?;
             let edges = layers
@@ -75,11 +80,12 @@ impl Compared {
                 let seed = ours.opened.settings.seed.unwrap_or(0);
                 for size in SIZES {
                     let count = (size * own.scores.len() as f64).ceil() as usize;
-                    let (a, b) = (most(&own, count)?, most(&other, count)?);
-                    overlaps.push(Overlap {
+                    let most =
+                        |scores: &EdgeScores| Circuit::top(scores.clone(), count, Ranking::Signed);
+                    let (a, b) = (most(&own)?, most(&other)?);
+                    shared.push(Overlap {
                         edges: count,
-                        jaccard: difference(&a, &b)?.jaccard(),
-                        random: random_overlap(&a, count, DRAWS, seed),
+                        found: overlaps([&[a], &[b]], DRAWS, seed)?,
                     });
                 }
             }
@@ -87,21 +93,9 @@ impl Compared {
         Ok(Self {
             examples: examples.len(),
             sites,
-            overlaps,
+            overlaps: shared,
         })
     }
-}
-
-/// The circuit of the edges with the largest shares.
-fn most(scores: &EdgeScores, count: usize) -> Result<Circuit> {
-    let mut ranked: Vec<(Edge, f32)> = scores.scores.clone();
-    ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-    let kept: Vec<Edge> = ranked
-        .into_iter()
-        .take(count)
-        .map(|(edge, _)| edge)
-        .collect();
-    Ok(Circuit::new(scores.clone(), &kept)?)
 }
 
 fn similarity(both: [&Attacked<'_>; 2], site: &str, examples: &[usize]) -> Result<Similarity> {

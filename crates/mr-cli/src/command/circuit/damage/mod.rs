@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use mr_circuits::{Circuit, Front};
+use mr_circuits::{Circuit, Front, Ranking};
 use mr_metrics::RecordKind;
 use mr_models::{Joined, Model, Network, Place, objective};
 use serde_json::json;
@@ -32,6 +32,8 @@ const PLOT: &str = "restored.svg";
 const EDGE_PLOT: &str = "restored-edges.svg";
 /// Name of the scores of edges that lie beside a record.
 const CIRCUIT: &str = "damage.json";
+/// The share of the edges, the most damaged, that is the circuit there.
+const KEPT: f64 = 0.03;
 
 /// Split what an attack does over channels, neurons and edges, and patch the worst back to clean
 ///
@@ -73,7 +75,7 @@ pub(crate) struct Arguments {
     )]
     random: Option<i64>,
     /// Another network of the same architecture: how alike are the two inside, and what edges of damage do
-    /// they share?
+    /// they share? With several seeds of each, `mr circuit diff` compares the damage.json of their runs
     #[arg(long, value_name = "FILE|DIR", help_heading = "Damage")]
     against: Option<PathBuf>,
     #[command(flatten)]
@@ -138,7 +140,10 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let attacked = Attacked::new(&opened, network, threat, attack, wanted.as_ref(), console)?;
     let splits = Split::all(&attacked, &fronts, &settings.damage, console)?;
     let circuit = match fronts::scores(&splits, network) {
-        Some(scores) => Some(Circuit::new(scores, &[])?),
+        Some(scores) => {
+            let count = (KEPT * scores.scores.len() as f64).ceil() as usize;
+            Some(Circuit::top(scores, count, Ranking::Signed)?)
+        }
         None => None,
     };
     let compared = match &other {

@@ -295,9 +295,10 @@ impl Compared {
         }
         for found in &self.overlaps {
             let name = |what: &str| format!("against.edges{}.{what}", found.edges);
-            record.number(&name("jaccard"), found.jaccard);
-            record.number(&name("jaccard_random"), found.random.mean());
-            record.number(&name("percentile"), found.random.percentile(found.jaccard));
+            let random = &found.found.random;
+            record.number(&name("jaccard"), found.jaccard());
+            record.number(&name("jaccard_random"), random.mean());
+            record.number(&name("percentile"), random.percentile(found.jaccard()));
         }
     }
 
@@ -319,8 +320,8 @@ impl Compared {
                 format!("overlap of the {} most damaged edges", found.edges),
                 format!(
                     "{}; random {}",
-                    short(Some(found.jaccard)),
-                    short(Some(found.random.mean()))
+                    short(Some(found.jaccard())),
+                    short(Some(found.found.random.mean()))
                 ),
             );
         }
