@@ -4,6 +4,9 @@ mod support;
 
 use std::path::PathBuf;
 
+use burn::tensor::Device;
+use mr_models::{Architecture, Network, NormKind, Transformer, TransformerInput};
+use serde_json::Value;
 use support::Lab;
 
 fn golden(name: &str) -> String {
@@ -111,4 +114,130 @@ fn transcoders_and_crosscoders_are_fitted() {
     let held = lab.json("sae import models");
     assert_eq!(held["dictionary"]["arrangement"]["parts"], 2);
     assert_eq!(held["about"]["other_weights"], held["about"]["weights"]);
+}
+
+/// A dictionary without any fit, whose decoder is what its seed draws.
+fn drawn(lab: &Lab, file: &str, site: &str, [d_in, d_sae]: [usize; 2]) -> Vec<f32> {
+    let kind = mr_sae::TopK::new(2);
+    let config = mr_sae::SaeConfig::new(d_in, d_sae, kind);
+    let sae = mr_sae::Sae::init(config, 5, &Device::flex()).unwrap();
+    let about = serde_json::json!({ "site": site });
+    sae.save(about.as_object().unwrap(), &lab.path(file))
+        .unwrap();
+    mr_models::floats(sae.weights().get::<2>("W_dec"))
+}
+
+/// A latent's number, and its effects on classes as far as they are told, by name.
+fn effects(feature: &Value) -> (usize, Vec<(String, f64)>) {
+    let list = |sign: &str| {
+        let names = feature[format!("{sign}_str")].as_array().unwrap().clone();
+        let values = feature[format!("{sign}_values")]
+            .as_array()
+            .unwrap()
+            .clone();
+        let pair = |(name, value): (Value, Value)| {
+            (name.as_str().unwrap().to_string(), value.as_f64().unwrap())
+        };
+        names.into_iter().zip(values).map(pair).collect::<Vec<_>>()
+    };
+    let number = feature["index"].as_str().unwrap().parse().unwrap();
+    (number, [list("pos"), list("neg")].concat())
+}
+
+#[test]
+fn latents_of_images_are_shown() {
+    let lab = Lab::new();
+    lab.net();
+    // At the logits a latent adds to each what its direction says.
+    let decoder = drawn(&lab, "logits.safetensors", "linear2.hook_out", [10, 20]);
+    let words = "sae features --model net --dictionary logits.safetensors --limit 100 --logits 10 --out shown";
+    let told = lab.json(words);
+    assert_eq!(told["numbers"]["l0"]["value"], 2.0);
+    let json: Vec<Value> =
+        serde_json::from_slice(&lab.read("shown/features/neuronpedia.json")).unwrap();
+    let names = mr_models::data::load(
+        &mr_models::data::DataConfig::default(),
+        mr_models::data::Split::Test,
+    )
+    .unwrap();
+    assert_eq!(json.len(), told["latents"].as_array().unwrap().len());
+    for feature in &json {
+        let (latent, effects) = effects(feature);
+        assert_eq!(effects.len(), 10);
+        for (name, effect) in effects {
+            let class = names.class_names().iter().position(|n| *n == name).unwrap();
+            let expected = f64::from(decoder[latent * 10 + class]);
+            assert!((effect - expected).abs() < 1e-5, "{latent} {name}");
+        }
+        let first = &feature["activations"][0];
+        let peak = first["maxValueTokenIndex"].as_u64().unwrap() as usize;
+        assert_eq!(first["values"][peak], first["maxValue"]);
+        assert_eq!(first["maxValue"], feature["maxActApprox"]);
+    }
+    // Each sample turns two latents on.
+    let total: f64 = json
+        .iter()
+        .map(|feature| feature["frac_nonzero"].as_f64().unwrap())
+        .sum();
+    assert!((total - 2.0).abs() < 1e-9, "{total}");
+    for page in ["index.html", "latents-000.html"] {
+        let html = String::from_utf8(lab.read(&format!("shown/features/{page}"))).unwrap();
+        assert!(html.contains("data:image/png;base64,") && !html.contains("<script"));
+        assert!(
+            !html.contains("http://") && !html.contains("https://"),
+            "{page}"
+        );
+    }
+}
+
+#[test]
+fn latents_of_text_are_shown() {
+    let lab = Lab::new();
+    let of = Transformer {
+        input: TransformerInput::Tokens {
+            vocabulary: 7,
+            context: 8,
+            token_types: 0,
+        },
+        layers: 1,
+        d_model: 8,
+        heads: 2,
+        d_mlp: 12,
+        norm: NormKind::None,
+        ..Transformer::default()
+    };
+    let net = Network::init(Architecture::Transformer(of), 3, &Device::flex()).unwrap();
+    mr_models::save(
+        &net,
+        &serde_json::Map::default(),
+        &lab.path("net.safetensors"),
+    )
+    .unwrap();
+    let unembedding = mr_models::floats(net.weights().get::<2>("unembed.W_U"));
+    let site = "blocks.0.hook_resid_post";
+    let decoder = drawn(&lab, "stream.safetensors", site, [8, 16]);
+    let data = "--data repeated --set data.vocabulary=7 --set data.context=8 --limit 20";
+    lab.run(&format!(
+        "sae features --model net.safetensors --dictionary stream.safetensors {data} --logits 7 --out shown"
+    ));
+    let json: Vec<Value> =
+        serde_json::from_slice(&lab.read("shown/features/neuronpedia.json")).unwrap();
+    for feature in &json {
+        let (latent, effects) = effects(feature);
+        for (token, effect) in effects {
+            let token: usize = token.parse().unwrap();
+            let expected: f32 = (0..8)
+                .map(|c| decoder[latent * 8 + c] * unembedding[c * 7 + token])
+                .sum();
+            assert!(
+                (effect - f64::from(expected)).abs() < 1e-5,
+                "{latent} {token}"
+            );
+        }
+        let tokens = feature["activations"][0]["tokens"].as_array().unwrap();
+        let values = feature["activations"][0]["values"].as_array().unwrap();
+        assert_eq!(tokens.len(), values.len());
+    }
+    let html = String::from_utf8(lab.read("shown/features/latents-000.html")).unwrap();
+    assert!(html.contains("<mark class=\"peak\""), "{html}");
 }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// The address of an image that is its own content, from what [`encoded`] takes.
-pub(super) fn data_uri(values: &[f32], shape: [usize; 3]) -> Option<String> {
+pub(crate) fn data_uri(values: &[f32], shape: [usize; 3]) -> Option<String> {
     let file = encoded(values, shape)?;
     Some(format!("data:image/png;base64,{}", STANDARD.encode(file)))
 }

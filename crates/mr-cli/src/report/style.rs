@@ -8,7 +8,7 @@ use super::chart::{INKS, SERIES};
 const SHEET: &str = include_str!("style.css");
 
 /// The style sheet. Charts hold the colours of a light page; on a dark one they are replaced.
-pub(super) fn style() -> String {
+pub(crate) fn style() -> String {
     let mut sheet = String::from(SHEET);
     sheet.push_str("@media screen and (prefers-color-scheme: dark) {\n");
     for (light, dark) in INKS.iter().chain(&SERIES) {

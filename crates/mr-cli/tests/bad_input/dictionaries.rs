@@ -141,3 +141,50 @@ fn activations_that_are_no_numbers() {
         "sae train --model broken.safetensors --site linear2.hook_out --out out --steps 5 --k 1";
     says(&lab, words, &["of the activations holds", "in channel"]);
 }
+
+#[test]
+fn dictionaries_of_other_networks() {
+    let lab = Lab::new();
+    lab.net();
+    let fit = "sae train --model net --site linear1.hook_out --steps 5 --batch-size 64 --k 4";
+    lab.run(&format!("{fit} --out fitted"));
+    lab.run("train --config net.toml --seed 1 --out other");
+    let show = "sae features --limit 20 --out shown --dictionary fitted";
+    says(
+        &lab,
+        &format!("{show} --model other"),
+        &["was fitted to other weights (net)", "--transfer"],
+    );
+    lab.run(&format!("{show} --model other --transfer"));
+    for (words, parts) in [
+        (
+            "--model net --site linear2.hook_out",
+            [
+                "it reads 16 channels, and linear2.hook_out has 10",
+                "as many have linear1.hook_pre, linear1.hook_out",
+            ],
+        ),
+        (
+            "--model net --site linear1.hook_ou",
+            ["unknown site", "linear1.hook_out"],
+        ),
+        (
+            "--model net --latents 128",
+            ["--latents 128", "128 latents, counted from 0"],
+        ),
+        ("--model net --count 0", ["--count", "at least 1"]),
+    ] {
+        says(&lab, &format!("{show} {words}"), &parts);
+    }
+    says(
+        &lab,
+        "sae features --model net --dictionary fitted",
+        &["nowhere to write pages", "--out"],
+    );
+    lab.run(&format!("{fit} --other other --out both"));
+    says(
+        &lab,
+        "sae features --model net --dictionary both --out shown2",
+        &["a crosscoder of two networks", ""],
+    );
+}

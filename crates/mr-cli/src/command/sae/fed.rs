@@ -1,8 +1,9 @@
 //! What runs past the sites of a network: images, text, or sparse features without end.
 
 use anyhow::Result;
-use mr_models::Model;
+use burn::tensor::Device;
 use mr_models::data::{Dataset, Sequences, SparseFeatures, load, load_sequences};
+use mr_models::{Input, Model};
 use mr_train::TrainingData;
 
 use crate::opened::Examples;
@@ -36,6 +37,15 @@ impl Fed {
             return Ok(Self::Stream(settings.data.sparse_features()?));
         }
         Self::load(settings, subject)
+    }
+
+    /// The batch of these examples.
+    pub(super) fn input(&self, rows: &[usize], device: &Device) -> Input {
+        match self {
+            Self::Images(data) => data.input(rows, device),
+            Self::Sequences(data) => data.input(rows, device),
+            Self::Stream(features) => features.input(rows[0] as u64, rows.len(), device),
+        }
     }
 
     pub(super) fn data(&self) -> TrainingData<'_> {

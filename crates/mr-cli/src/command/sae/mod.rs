@@ -1,9 +1,11 @@
 //! `mr sae`.
 
 mod export;
+mod features;
 mod fed;
 mod held;
 mod import;
+mod placed;
 mod train;
 
 use anyhow::Result;
@@ -23,6 +25,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(Box<train::Arguments>),
+    Features(Box<features::Arguments>),
     Import(import::Arguments),
     Export(export::Arguments),
 }
@@ -30,6 +33,7 @@ enum Command {
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     match &arguments.command {
         Command::Train(arguments) => train::run(arguments, console),
+        Command::Features(arguments) => features::run(arguments, console),
         Command::Import(arguments) => import::run(arguments, console),
         Command::Export(arguments) => export::run(arguments, console),
     }

@@ -1,0 +1,171 @@
+//! A dictionary at its place in a network.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Tensor;
+use clap::Args;
+use mr_models::{Input, Model, ModelError, Network, run_with_cache};
+use mr_sae::{Arrangement, Dictionary, Sae, samples};
+
+use super::held;
+use crate::subject::digest;
+
+/// Values of codes that are held at a time.
+const HELD: usize = 1 << 22;
+
+/// Flags that say where a dictionary belongs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Dictionary")]
+pub(super) struct PlaceFlags {
+    /// The site that it reads [default: the one that it was fitted to]
+    #[arg(long, value_name = "SITE")]
+    site: Option<String>,
+    /// Take a dictionary that was fitted to other weights
+    #[arg(long)]
+    transfer: bool,
+}
+
+/// A dictionary, and what of a network it reads and writes.
+pub(super) struct Placed<'a> {
+    pub(super) network: &'a Network,
+    pub(super) sae: Sae,
+    /// The sites that it reads, one after the other.
+    pub(super) reads: Vec<String>,
+    /// The site that it writes.
+    pub(super) writes: String,
+    /// What it is called.
+    pub(super) name: String,
+}
+
+/// What passed, as samples.
+pub(super) struct Passed {
+    /// What is read, `[sample, channel]`.
+    pub(super) x: Tensor<2>,
+    /// What is to be written.
+    pub(super) target: Tensor<2>,
+}
+
+impl PlaceFlags {
+    /// Opens a dictionary and finds out whether it belongs to the network.
+    pub(super) fn place<'a>(&self, network: &'a Network, path: &Path) -> Result<Placed<'a>> {
+        let shown = path.display();
+        let opened = held::open(path, &network.device()).context("--dictionary")?;
+        let about = &opened.about;
+        let Some(named) = self.site.as_deref().or(held::site(about)) else {
+            bail!("--dictionary {shown}: it does not say which site it reads: name it with --site");
+        };
+        let spec = network.spec();
+        let mut reads = vec![
+            spec.resolve(named)
+                .context("the dictionary's site")?
+                .name
+                .clone(),
+        ];
+        if let (None, Some(sites)) = (&self.site, about.get("sites").and_then(|s| s.as_array())) {
+            let sites = sites.iter().filter_map(|site| site.as_str());
+            let sites = sites.map(|site| spec.site(site).map(|site| site.name.clone()));
+            reads = sites.collect::<Result<_, ModelError>>()?;
+        }
+        let config = opened.sae.config();
+        if about.contains_key("other_weights") {
+            bail!("--dictionary {shown}: a crosscoder of two networks has no place in one");
+        }
+        let channels: Vec<usize> = reads
+            .iter()
+            .map(|site| Ok(spec.site(site)?.channels))
+            .collect::<Result<_>>()?;
+        let have: usize = channels.iter().sum();
+        if have != config.d_in {
+            let fitting: Vec<&str> = spec
+                .sites
+                .iter()
+                .filter(|site| site.channels == config.d_in)
+                .map(|site| site.name.as_str())
+                .take(8)
+                .collect();
+            let fitting = if fitting.is_empty() {
+                "no site of this network has as many".into()
+            } else {
+                format!("as many have {}", fitting.join(", "))
+            };
+            bail!(
+                "--dictionary {shown}: it reads {} channels, and {} has {have}; {fitting}",
+                config.d_in,
+                reads.join(" with ")
+            );
+        }
+        let writes = match config.arrangement {
+            Arrangement::Transcoder { d_out, .. } => {
+                let writes = about.get("writes").and_then(|site| site.as_str());
+                let writes = writes.with_context(|| {
+                    format!(
+                        "--dictionary {shown}: a transcoder that does not say which site it writes"
+                    )
+                })?;
+                let site = spec.resolve(writes)?;
+                if site.channels != d_out {
+                    bail!(
+                        "--dictionary {shown}: it writes {d_out} channels, and {} has {}",
+                        site.name,
+                        site.channels
+                    );
+                }
+                site.name.clone()
+            }
+            _ => reads[0].clone(),
+        };
+        let weights = about.get("weights").and_then(|digest| digest.as_str());
+        if let Some(weights) = weights
+            && !self.transfer
+            && weights != digest(network)
+        {
+            let of = about.get("model_name").and_then(|name| name.as_str());
+            bail!(
+                "--dictionary {shown}: it was fitted to other weights ({}): give that network, or --transfer",
+                of.unwrap_or("of unknown name")
+            );
+        }
+        let name = about.get("name").and_then(|name| name.as_str());
+        Ok(Placed {
+            network,
+            name: name.map_or_else(|| shown.to_string(), String::from),
+            sae: opened.sae,
+            reads,
+            writes,
+        })
+    }
+}
+
+impl Placed<'_> {
+    /// Runs a batch past the sites.
+    pub(super) fn pass(&self, input: &Input) -> Result<Passed> {
+        let mut sites: Vec<&str> = self.reads.iter().map(String::as_str).collect();
+        sites.push(&self.writes);
+        let (_, cache) = run_with_cache(self.network, input, &sites)?;
+        let of = |site: &str| -> Result<Tensor<2>> { Ok(samples(cache.get(site)?.clone())) };
+        let parts = self.reads.iter().map(|site| of(site));
+        let x = Tensor::cat(parts.collect::<Result<Vec<_>>>()?, 1);
+        let target = match self.sae.config().arrangement {
+            Arrangement::Transcoder { .. } => of(&self.writes)?,
+            _ => x.clone(),
+        };
+        Ok(Passed { x, target })
+    }
+
+    /// Examples that are run at a time, of so many positions each.
+    pub(super) fn batch(&self, positions: usize) -> usize {
+        (HELD / (positions * self.sae.d_sae()).max(1)).clamp(1, 128)
+    }
+
+    /// Where the network reaches what is read.
+    pub(super) fn positions(&self, input: &Input) -> Result<usize> {
+        let (_, cache) = run_with_cache(self.network, input, &[&self.reads[0]])?;
+        Ok(cache.get(&self.reads[0])?.dims()[1])
+    }
+
+    /// `top-k-8 at conv2.hook_out`.
+    pub(super) fn title(&self) -> String {
+        format!("{} at {}", self.name, self.reads.join(", "))
+    }
+}
