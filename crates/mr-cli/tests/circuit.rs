@@ -139,6 +139,10 @@ fn runs_leave_a_folder_that_a_report_shows() {
     let attributed = read("attribute").unwrap();
     assert_eq!(attributed.config["data"]["name"], "repeated");
     assert_eq!(attributed.numbers["kept"].value, found["kept"].as_f64());
+    // What heads look at, beside the scores of their edges to the logits.
+    let heads = &attributed.tables["heads"];
+    assert_eq!((heads.rows.len(), heads.columns.len()), (4, 5));
+    assert!(attributed.numbers.contains_key("heads.best_induction"));
     lab.run("report runs --out report.html");
     let page = String::from_utf8(lab.read("report.html")).unwrap();
     assert_eq!(page.matches("data:image/svg+xml").count(), 8, "pictures");

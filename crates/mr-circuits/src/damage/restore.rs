@@ -118,12 +118,7 @@ pub fn restore_own(
     if let Some(&count) = counts.iter().find(|&&count| count > parts) {
         return Err(CircuitError::Parts { count, parts });
     }
-    let rankings = damage.shares.iter().map(|shares| {
-        let mut ranking: Vec<usize> = (0..parts).collect();
-        ranking.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));
-        ranking
-    });
-    let rankings: Vec<Vec<usize>> = rankings.collect();
+    let rankings = damage.own_rankings();
     let right = counts.iter().map(|&count| {
         let rows: Vec<&[usize]> = rankings.iter().map(|ranking| &ranking[..count]).collect();
         patching.right(&rows)

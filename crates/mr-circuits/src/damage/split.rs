@@ -18,6 +18,8 @@ pub struct Damage {
     pub shares: Vec<Vec<f32>>,
     /// By example, how much the objective changes.
     pub change: Vec<f32>,
+    /// By example, the objective of the adversarial run.
+    pub adversarial: Vec<f32>,
     /// By example, the steps that the path was divided into.
     pub steps: Vec<usize>,
 }
@@ -55,6 +57,44 @@ impl Damage {
         let mut parts: Vec<usize> = (0..mean.len()).collect();
         parts.sort_by(|&a, &b| mean[b].total_cmp(&mean[a]));
         parts
+    }
+
+    /// By example, its own parts by their share, the worst first; of equal ones the earlier.
+    pub fn own_rankings(&self) -> Vec<Vec<usize>> {
+        let ranking = |shares: &Vec<f32>| {
+            let mut parts: Vec<usize> = (0..shares.len()).collect();
+            parts.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));
+            parts
+        };
+        self.shares.iter().map(ranking).collect()
+    }
+
+    /// By count, how many examples would be below 0 in the objective, which of a margin is right, if patching
+    /// their own worst parts took away the shares of these and changed nothing else. Where
+    /// [`restore_own`](super::restore_own) restores as many, parts do not interact, and how many it takes
+    /// says how widely damage is spread.
+    ///
+    /// # Panics
+    /// If a count is larger than the number of parts.
+    pub fn foretold(&self, counts: &[usize]) -> Vec<usize> {
+        let rankings = self.own_rankings();
+        let examples = self.adversarial.iter().zip(&self.shares).zip(rankings);
+        let mut right = vec![0; counts.len()];
+        for ((&adversarial, shares), ranking) in examples {
+            for (right, &count) in right.iter_mut().zip(counts) {
+                let gone: f32 = ranking[..count].iter().map(|&part| shares[part]).sum();
+                *right += usize::from(adversarial < gone);
+            }
+        }
+        right
+    }
+
+    /// The part of its change that must be undone to bring an example's objective down to 0, as the mean over
+    /// examples: 0 to 1 where the clean objective is below 0.
+    pub fn needed(&self) -> f64 {
+        let parts = self.adversarial.iter().zip(&self.change);
+        let parts = parts.map(|(&after, &change)| f64::from(after.max(0.0) / change));
+        parts.sum::<f64>() / self.change.len().max(1) as f64
     }
 }
 
@@ -142,6 +182,7 @@ pub fn damage(
             .zip(clean)
             .map(|(after, before)| after - before)
             .collect(),
+        adversarial: corrupt,
         steps,
     })
 }

@@ -228,6 +228,11 @@ fn each_example_has_its_own_worst_part() {
     let counts = [0, 1, 2];
     let own = restore_own(&net, &pair, &[0, 0], &found, &counts).unwrap();
     assert_eq!(own, [0, 2, 2]);
+    // A net that copies has no parts that interact: 2 - 3 and 3 - 4 are below 0.
+    assert_eq!(found.adversarial, [2.0, 3.0]);
+    assert_eq!(found.foretold(&counts), own);
+    // Of changes of 4 and 5.
+    assert!((found.needed() - f64::midpoint(2.0 / 4.0, 3.0 / 5.0)).abs() < 1e-6);
     let ranking = found.ranked();
     assert_eq!(ranking, [1, 0]);
     let orders = Orders {

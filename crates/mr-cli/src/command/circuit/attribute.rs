@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::found::FoundFlags;
 use super::given::PairFlags;
+use super::heads;
 use crate::console::{Console, Outcome};
 use crate::settings::Common;
 use crate::subject::NetworkFlags;
@@ -17,7 +18,8 @@ use crate::subject::NetworkFlags;
 ///
 /// Edge attribution patching (Syed et al. 2023): what an edge's writer writes differently for the corrupt
 /// input, times the gradient of the objective at the edge's reader. With --steps the gradient is averaged on
-/// the way from the corrupt to the clean input (EAP-IG), which is worth its price.
+/// the way from the corrupt to the clean input (EAP-IG), which is worth its price. The record of a language model
+/// has what every head looks at beside the score of its edge to the logits.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mr circuit attribute --model runs/induction --clean '1 2 3 1' --corrupt '1 2 3 4' --right 2 --wrong 5
@@ -82,9 +84,11 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
             "pruned": arguments.found.prunes(),
         },
     });
-    let begun = opened.begin(RecordKind::CircuitAttribute, config)?;
+    let mut begun = opened.begin(RecordKind::CircuitAttribute, config)?;
     let objective = objective.as_ref();
     let scores = edge_attribution(network, &given.pair, &given.labels, objective, path)?;
+    let effect = |head: &str| scores.get(&format!("{head}->logits")).ok();
+    heads::compared(network, given.pair.clean(), effect, &mut begun.record)?;
     let circuit = match (arguments.top, arguments.greedy) {
         (None, _) => Circuit::new(scores, &network.spec().wiring.edges())?,
         (Some(n), true) => Circuit::greedy(scores, n, Ranking::Absolute)?,

@@ -9,6 +9,7 @@ mod draw;
 mod evaluate;
 mod found;
 mod given;
+mod heads;
 mod patch;
 
 use anyhow::Result;

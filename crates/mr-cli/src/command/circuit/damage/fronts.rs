@@ -7,7 +7,8 @@ use mr_circuits::{
     Damage, EdgeScores, Front, Orders, Restored, damage, edge_damage, restore, restore_edges,
     restore_own,
 };
-use mr_models::{Edge, Model, Network, Place};
+use mr_models::objective::Margin;
+use mr_models::{Edge, Model, Network, Objective, Place};
 
 use super::attacked::Attacked;
 use crate::console::Console;
@@ -30,8 +31,18 @@ pub(super) struct Split {
     pub(super) restored: Restored,
     /// By count, how many are right with the worst parts of each example itself; none of edges.
     pub(super) own: Vec<usize>,
+    /// What shares foretell of these, of nodes and of the margin.
+    pub(super) foretold: Option<Foretold>,
     /// The edges, where parts are edges.
     pub(super) edges: Vec<Edge>,
+}
+
+/// What would be if parts did not interact.
+pub(super) struct Foretold {
+    /// By count, how many would be right.
+    pub(super) right: Vec<usize>,
+    /// The part of the change that must be undone for that.
+    pub(super) needed: f64,
 }
 
 impl Split {
@@ -96,8 +107,14 @@ fn nodes(
     let rest = joined(parts);
     let counts = counts(ranking.len());
     let own = restored_own(attacked, &rest, &halves[1], &counts)?;
+    // Below 0 is right in the margin alone.
+    let foretold = (attacked.objective.name() == Margin.name()).then(|| Foretold {
+        right: rest.foretold(&counts),
+        needed: rest.needed(),
+    });
     seen.shares.extend(rest.shares);
     seen.change.extend(rest.change);
+    seen.adversarial.extend(rest.adversarial);
 
     let seeds = seeds(attacked, config);
     let restored = restored(attacked, name, &halves[1], console, |batch, truth| {
@@ -125,6 +142,7 @@ fn nodes(
         error: seen.completeness_error(),
         restored,
         own,
+        foretold,
         edges: Vec::new(),
     })
 }
@@ -136,6 +154,7 @@ fn joined(parts: Vec<Damage>) -> Damage {
     for part in parts {
         all.shares.extend(part.shares);
         all.change.extend(part.change);
+        all.adversarial.extend(part.adversarial);
         all.steps.extend(part.steps);
     }
     all
@@ -231,6 +250,7 @@ fn edges(attacked: &Attacked<'_>, config: &DamageConfig, console: &Console) -> R
             error: layer.missed / layer.change.abs(),
             restored,
             own: Vec::new(),
+            foretold: None,
             edges: layer.edges,
         })
     };
@@ -275,6 +295,7 @@ fn restored_own(
             front: split.front.clone(),
             shares: split.shares[rows.clone()].to_vec(),
             change: split.change[rows.clone()].to_vec(),
+            adversarial: split.adversarial[rows.clone()].to_vec(),
             steps: split.steps[rows].to_vec(),
         };
         Ok(restore_own(

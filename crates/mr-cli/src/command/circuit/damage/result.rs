@@ -146,6 +146,12 @@ impl Found<'_> {
                 record.number(&name("own_area"), split.area(&own.y));
                 record.curve(&name("own"), series(own))?;
             }
+            if let Some(foretold) = &split.foretold {
+                let curve = split.curve(&foretold.right)?;
+                record.number(&name("needed"), foretold.needed);
+                record.number(&name("foretold_area"), split.area(&curve.y));
+                record.curve(&name("foretold"), series(curve))?;
+            }
             if let Some(random) = split.by_chance()? {
                 record.number(&name("random_area"), split.area(&random.y));
                 record.curve(&name("random"), series(random))?;
@@ -192,7 +198,9 @@ impl Found<'_> {
             "half restored by own",
             "by rank",
             "at random",
-            "area by own",
+            "to undo",
+            "area foretold",
+            "by own",
             "by rank",
             "at random",
             "most damaged",
@@ -221,6 +229,14 @@ impl Found<'_> {
                 own.as_ref().map_or("-".into(), |own| half(&own.y)),
                 half(&accuracy),
                 random.as_ref().map_or("-".into(), |random| half(&random.y)),
+                match &split.foretold {
+                    Some(foretold) => format!("{:.0} %", 100.0 * foretold.needed),
+                    None => "-".into(),
+                },
+                match &split.foretold {
+                    Some(foretold) => short(split.area(&split.curve(&foretold.right)?.y)),
+                    None => "-".into(),
+                },
                 own.map_or("-".into(), |own| short(split.area(&own.y))),
                 short(split.area(&accuracy)),
                 random.map_or("-".into(), |random| short(split.area(&random.y))),

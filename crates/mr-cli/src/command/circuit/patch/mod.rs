@@ -16,6 +16,7 @@ use serde_json::json;
 use self::result::{Asked, Found};
 use super::ablation::{UNLEARNED, unlearned};
 use super::given::PairFlags;
+use super::heads;
 use crate::console::{Console, Outcome};
 use crate::output::writable;
 use crate::settings::Common;
@@ -125,7 +126,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
             "through_mlps": arguments.through_mlps,
         },
     });
-    let begun = opened.begin(RecordKind::CircuitPatch, config)?;
+    let mut begun = opened.begin(RecordKind::CircuitPatch, config)?;
     let question = Question::new(network, objective.as_ref(), &given.labels);
     let bar = console.bar("spots", names.len());
     let told = &mut |done, _| bar.at(done, String::new);
@@ -160,6 +161,10 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         );
     }
 
+    if arguments.path == ["logits"] {
+        let effect = |head: &str| Some(values[names.iter().position(|name| name == head)?]);
+        heads::compared(network, given.pair.clean(), effect, &mut begun.record)?;
+    }
     let table = match &laid {
         Some(grid) => (
             grid.rows.iter().rev().cloned().collect(),
