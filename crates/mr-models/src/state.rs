@@ -49,7 +49,11 @@ impl State {
         self.sequence()
     }
 
-    pub(crate) fn input(self) -> Input {
+    /// The input that the first stage takes.
+    ///
+    /// # Panics
+    /// If this is another state.
+    pub fn input(self) -> Input {
         match self {
             Self::Input(input) => input,
             other => panic!("the first stage takes the input, not {}", other.kind()),

@@ -34,6 +34,7 @@ mod loss;
 mod normalization;
 mod revival;
 mod sae;
+mod splice;
 mod step;
 
 pub use config::{Arrangement, SaeConfig};
@@ -49,4 +50,5 @@ pub use loss::{Loss, Strength};
 pub use normalization::Normalization;
 pub use revival::Revival;
 pub use sae::Sae;
+pub use splice::{ErrorTerm, LatentChange, LatentEdit, Splice, Spliced};
 pub use step::{Codes, Means, Step};

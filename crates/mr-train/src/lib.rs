@@ -55,8 +55,8 @@ pub use config::{
 pub use dictionary::{
     Activations, Centre, DictionaryConfig, DictionaryStats, EarlyStop, FitConfig, FitLength,
     FitProgress, Fitted, FittedDictionary, FittedSae, InMemory, Live, Place, Plan, PlantedStream,
-    Positions, Reduction, Report, Resample, Shards, Stream, Tap, Taps, fit, fit_tied, on_host,
-    write_shards,
+    Positions, Recovered, Reduction, Report, Resample, Shards, Stream, Tap, Taps, fit, fit_tied,
+    on_host, recovered, write_shards,
 };
 pub use error::TrainError;
 pub use foretold::{Foretold, generate};

@@ -2,6 +2,7 @@
 
 mod activations;
 mod fit;
+mod recovered;
 mod stream;
 mod tied;
 
@@ -10,6 +11,7 @@ pub use fit::{
     Centre, EarlyStop, FitConfig, FitLength, FitProgress, Fitted, FittedSae, Plan, Report,
     Resample, fit, on_host,
 };
+pub use recovered::{Recovered, recovered};
 pub use stream::{
     InMemory, Live, Place, PlantedStream, Positions, Shards, Stream, Tap, Taps, write_shards,
 };
