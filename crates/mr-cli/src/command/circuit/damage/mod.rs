@@ -44,10 +44,10 @@ const KEPT: f64 = 0.03;
 /// back to what they are in the clean run, more and more of them: those worst in the example itself, those
 /// worst in the mean over the other half, and as many in random orders.
 ///
-/// A wide gap to random orders takes damage that a few parts hold and an example that is not far past the
-/// boundary: where a large attack moves the margin far, most of the change is to be undone (`to undo`), and no
-/// few parts hold that much. What the shares foretell, as if parts did not interact, is told beside what patching
-/// gives: where the areas are equal, parts do not interact, and what is left of the gap is spread.
+/// A wide gap to random orders takes damage that a few parts hold, and an image that is not far past the boundary:
+/// where an attack moves the margin far, most of the change is to be undone (`to undo`), and no few parts hold
+/// that much. What shares foretell, as if parts did not interact, stands beside what patching each image's own
+/// worst parts gives: where the two are equal, no better ranking is to be found.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mr circuit damage --model runs/half --epsilon 0.1 --limit 500
