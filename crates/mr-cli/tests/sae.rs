@@ -4,7 +4,7 @@ mod support;
 
 use std::path::PathBuf;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use mr_models::{Architecture, Network, NormKind, Transformer, TransformerInput};
 use serde_json::Value;
 use support::Lab;
@@ -190,9 +190,8 @@ fn latents_of_images_are_shown() {
     }
 }
 
-#[test]
-fn latents_of_text_are_shown() {
-    let lab = Lab::new();
+/// A transformer of one block without norms, in `net.safetensors`.
+fn small_transformer(lab: &Lab) -> Network {
     let of = Transformer {
         input: TransformerInput::Tokens {
             vocabulary: 7,
@@ -213,6 +212,13 @@ fn latents_of_text_are_shown() {
         &lab.path("net.safetensors"),
     )
     .unwrap();
+    net
+}
+
+#[test]
+fn latents_of_text_are_shown() {
+    let lab = Lab::new();
+    let net = small_transformer(&lab);
     let unembedding = mr_models::floats(net.weights().get::<2>("unembed.W_U"));
     let site = "blocks.0.hook_resid_post";
     let decoder = drawn(&lab, "stream.safetensors", site, [8, 16]);
@@ -240,4 +246,105 @@ fn latents_of_text_are_shown() {
     }
     let html = String::from_utf8(lab.read("shown/features/latents-000.html")).unwrap();
     assert!(html.contains("<mark class=\"peak\""), "{html}");
+}
+
+/// A ReLU dictionary of the 16 channels of a site behind a ReLU, whose latents are the channels, times so much.
+fn channels(lab: &Lab, file: &str, times: f32) {
+    let kind = mr_sae::Relu::default();
+    let config = mr_sae::SaeConfig::new(16, 16, kind);
+    let sae = mr_sae::Sae::init(config, 0, &Device::flex()).unwrap();
+    let mut weights = sae.weights().clone();
+    let one = Tensor::<2>::eye(16, &Device::flex()).flatten::<1>(0, 1);
+    weights.set("W_enc", one.clone());
+    weights.set("W_dec", one * times);
+    let about = serde_json::json!({ "site": "linear1.hook_out", "name": file });
+    let sae = sae.with_weights(weights);
+    sae.save(about.as_object().unwrap(), &lab.path(file))
+        .unwrap();
+}
+
+#[test]
+fn a_dictionary_of_channels_loses_nothing_and_one_of_nothing_all() {
+    let lab = Lab::new();
+    lab.net();
+    channels(&lab, "whole", 1.0);
+    channels(&lab, "nothing", 0.0);
+    channels(&lab, "half", 0.5);
+    let told = lab.json(
+        "sae eval --model net --limit 200 --out judged --plot pareto.svg \
+         --dictionary whole --dictionary nothing --dictionary half",
+    );
+    let [whole, nothing, half] = [0, 1, 2].map(|at| told["dictionaries"][at].clone());
+    let near = |of: &Value, name: &str, expected: f64| {
+        let found = of[name].as_f64().unwrap();
+        assert!(
+            (found - expected).abs() < 1e-5,
+            "{name}: {found}, not {expected}"
+        );
+    };
+    for (name, expected) in [
+        ("explained_variance", 1.0),
+        ("fvu", 0.0),
+        ("bias", 1.0),
+        ("norm_ratio", 1.0),
+        ("loss_recovered", 1.0),
+        ("loss_recovered_mean", 1.0),
+        ("kl", 0.0),
+        ("decoder_cosine", 0.0),
+    ] {
+        near(&whole, name, expected);
+    }
+    near(&nothing, "loss_recovered", 0.0);
+    assert_eq!(nothing["loss_spliced"], nothing["loss_zero"]);
+    assert_eq!(whole["accuracy_spliced"], whole["accuracy_clean"]);
+    assert_eq!(half["l0"], whole["l0"], "codes are the same");
+    near(&half, "bias", 0.5);
+    near(&half, "norm_ratio", 0.5);
+    let clean = lab.json("eval --model net --limit 200");
+    near(&whole, "loss_clean", clean["loss"].as_f64().unwrap());
+    near(
+        &whole,
+        "accuracy_clean",
+        clean["clean_accuracy"].as_f64().unwrap(),
+    );
+    for file in [
+        "pareto.svg",
+        "judged/pareto.svg",
+        "judged/pareto-loss.svg",
+        "judged/densities.svg",
+    ] {
+        assert!(lab.path(file).is_file(), "{file}");
+    }
+    // Batches of other sizes see the same.
+    let some = lab.json("sae eval --model net --limit 200 --dictionary whole --no-loss");
+    near(
+        &some["dictionaries"][0],
+        "effective_features",
+        whole["effective_features"].as_f64().unwrap(),
+    );
+    assert!(some["dictionaries"][0]["kl"].is_null());
+}
+
+#[test]
+fn dictionaries_of_text_are_judged() {
+    let lab = Lab::new();
+    small_transformer(&lab);
+    drawn(
+        &lab,
+        "stream.safetensors",
+        "blocks.0.hook_resid_post",
+        [8, 16],
+    );
+    let data = "--data repeated --set data.vocabulary=7 --set data.context=8 --limit 20";
+    let words = format!("sae eval --model net.safetensors --dictionary stream.safetensors {data}");
+    let told = lab.json(&words);
+    let found = &told["dictionaries"][0];
+    assert_eq!(
+        (found["l0"].as_f64(), found["samples"].as_u64()),
+        (Some(2.0), Some(160))
+    );
+    // The logits of an untrained network of such weights are nearly even.
+    let clean = found["loss_clean"].as_f64().unwrap();
+    assert!((clean - 7f64.ln()).abs() < 0.5, "{clean}");
+    assert!(found["kl"].as_f64().unwrap() > 0.0);
 }

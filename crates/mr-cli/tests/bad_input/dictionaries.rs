@@ -181,6 +181,19 @@ fn dictionaries_of_other_networks() {
         "sae features --model net --dictionary fitted",
         &["nowhere to write pages", "--out"],
     );
+    lab.write("nothing/fit.svg", "");
+    let judge = "sae eval --model net --limit 20 --dictionary";
+    says(
+        &lab,
+        &format!("{judge} nothing"),
+        &["there is none in this folder", ""],
+    );
+    says(&lab, &format!("{judge} net"), &["cfg.json", "No such file"]);
+    says(
+        &lab,
+        "sae eval --model other --limit 20 --dictionary fitted",
+        &["was fitted to other weights (net)", "--transfer"],
+    );
     lab.run(&format!("{fit} --other other --out both"));
     says(
         &lab,

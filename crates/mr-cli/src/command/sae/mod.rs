@@ -1,5 +1,6 @@
 //! `mr sae`.
 
+mod eval;
 mod export;
 mod features;
 mod fed;
@@ -25,6 +26,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(Box<train::Arguments>),
+    Eval(Box<eval::Arguments>),
     Features(Box<features::Arguments>),
     Import(import::Arguments),
     Export(export::Arguments),
@@ -33,6 +35,7 @@ enum Command {
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     match &arguments.command {
         Command::Train(arguments) => train::run(arguments, console),
+        Command::Eval(arguments) => eval::run(arguments, console),
         Command::Features(arguments) => features::run(arguments, console),
         Command::Import(arguments) => import::run(arguments, console),
         Command::Export(arguments) => export::run(arguments, console),

@@ -1,6 +1,6 @@
 //! A dictionary at its place in a network.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Tensor;
@@ -168,4 +168,27 @@ impl Placed<'_> {
     pub(super) fn title(&self) -> String {
         format!("{} at {}", self.name, self.reads.join(", "))
     }
+}
+/// The dictionaries of these paths, of which a folder may hold several.
+pub(super) fn expanded(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for path in paths {
+        let is_fitted = path.is_dir() && path.join("fit.svg").is_file();
+        if !is_fitted || path.join(held::DICTIONARY).is_file() {
+            all.push(path.clone());
+            continue;
+        }
+        let mut files: Vec<PathBuf> = std::fs::read_dir(path)
+            .with_context(|| path.display().to_string())?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|file| file.extension().is_some_and(|end| end == "safetensors"))
+            .filter(|file| {
+                file.file_name()
+                    .is_some_and(|name| name != mr_train::CHECKPOINT)
+            })
+            .collect();
+        files.sort();
+        all.extend(files);
+    }
+    Ok(all)
 }

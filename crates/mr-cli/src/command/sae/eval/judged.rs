@@ -1,0 +1,133 @@
+//! The numbers of one dictionary.
+
+use anyhow::{Result, bail};
+use mr_metrics::dictionary::{Densities, Fidelity, Firing, nearest_cosines};
+use mr_metrics::stats::mean;
+use mr_metrics::superposition::ActivationMass;
+use mr_models::{Model, floats};
+use mr_sae::Dictionary;
+
+use super::super::fed::Fed;
+use super::super::placed::Placed;
+use super::behaviour::{Behaviour, Place};
+use crate::console::Console;
+use crate::opened::Examples;
+
+/// Bins of a decade of densities.
+const BINS: usize = 4;
+
+/// What was measured.
+pub(super) struct Judged {
+    /// What the dictionary is called.
+    pub(super) name: String,
+    /// Its kind.
+    pub(super) kind: &'static str,
+    /// Name and value, in the order of a listing; what is not defined is left out.
+    pub(super) numbers: Vec<(&'static str, f64)>,
+    pub(super) densities: Densities,
+    pub(super) samples: u64,
+}
+
+impl Judged {
+    pub(super) fn number(&self, name: &str) -> Option<f64> {
+        let found = self.numbers.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| *value)
+    }
+}
+
+/// Judges a dictionary on all examples: first what it makes of activations, then what the network makes of that.
+pub(super) fn judge(
+    placed: &Placed<'_>,
+    data: &Fed,
+    behaves: bool,
+    console: &Console,
+) -> Result<Judged> {
+    let device = placed.network.device();
+    let (sae, count) = (&placed.sae, data.count());
+    let (latents, width) = (sae.d_sae(), sae.d_out());
+    let (mut firing, mut fidelity) = (Firing::new(latents), Fidelity::default());
+    let mut mass = ActivationMass::default();
+    let mut sums = vec![0.0; width];
+    let positions = placed.positions(&data.input(&[0], &device))?;
+    let all: Vec<usize> = (0..count).collect();
+    let passes = if behaves { 2 * count } else { count };
+    let bar = console.bar(&placed.name, passes);
+    for rows in all.chunks(placed.batch(positions)) {
+        let passed = placed.pass(&data.input(rows, &device))?;
+        let target = floats(passed.target);
+        if let Some(at) = target.iter().position(|value| !value.is_finite()) {
+            bail!(
+                "example {} holds {} at {}: are all weights finite?",
+                rows[at / (width * positions)],
+                target[at],
+                placed.writes
+            );
+        }
+        let codes = sae.encode(passed.x.clone());
+        let made = sae.decode_at(codes.clone(), &passed.x);
+        fidelity.add(&target, &floats(made), width)?;
+        mass.add(codes.clone())?;
+        firing.add(&floats(codes))?;
+        for row in target.chunks(width) {
+            for (sum, value) in sums.iter_mut().zip(row) {
+                *sum += f64::from(*value);
+            }
+        }
+        bar.at(rows[rows.len() - 1] + 1, String::new);
+    }
+    let mut numbers = vec![("l0", firing.l0()?)];
+    // A site that does not vary has no variance to explain.
+    let optional = [
+        ("explained_variance", fidelity.explained_variance()),
+        ("fvu", fidelity.fvu()),
+        ("squared_error", fidelity.squared_error()),
+        ("norm_ratio", fidelity.norm_ratio()),
+        ("bias", fidelity.bias()),
+        ("effective_features", mass.effective_features()),
+    ];
+    numbers.extend(
+        optional
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.ok()?))),
+    );
+    if let Ok(effective) = mass.effective_features() {
+        numbers.push(("psi", effective / width as f64));
+    }
+    numbers.push(("dead", firing.dead() as f64));
+    numbers.push(("dead_share", firing.dead_share()?));
+    let cosines = nearest_cosines(&sae.directions())?;
+    numbers.push(("decoder_cosine", mean(&cosines)?));
+    if behaves {
+        let samples = firing.samples().max(1) as f64;
+        let means: Vec<f32> = sums.iter().map(|sum| (sum / samples) as f32).collect();
+        let mut seen = Behaviour::default();
+        for rows in all.chunks(placed.batch(positions)) {
+            seen.add(placed, data, rows, &means)?;
+            bar.at(count + rows[rows.len() - 1] + 1, String::new);
+        }
+        numbers.extend(
+            [
+                ("loss_recovered", seen.recovered(Place::Zero)),
+                ("loss_recovered_mean", seen.recovered(Place::Mean)),
+            ]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?))),
+        );
+        numbers.extend([
+            ("kl", seen.divergence(Place::Made)),
+            ("loss_clean", seen.loss(Place::Clean)),
+            ("loss_spliced", seen.loss(Place::Made)),
+            ("loss_zero", seen.loss(Place::Zero)),
+            ("loss_mean", seen.loss(Place::Mean)),
+            ("accuracy_clean", seen.accuracy(Place::Clean)),
+            ("accuracy_spliced", seen.accuracy(Place::Made)),
+        ]);
+    }
+    Ok(Judged {
+        name: placed.name.clone(),
+        kind: sae.config().kind.name(),
+        numbers,
+        densities: firing.densities(BINS)?,
+        samples: firing.samples(),
+    })
+}

@@ -1,0 +1,199 @@
+//! `mr sae eval`.
+
+mod behaviour;
+mod judged;
+mod plots;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use mr_metrics::{RecordKind, Series, Short, Table};
+use mr_models::write_atomic;
+use serde_json::{Value, json};
+
+use super::fed::Fed;
+use super::placed::{PlaceFlags, expanded};
+use crate::console::{Console, Outcome};
+use crate::layout::Listing;
+use crate::opened::{Opened, Told};
+use crate::output::writable;
+use crate::settings::RunFlags;
+use crate::subject::SubjectFlags;
+use judged::{Judged, judge};
+
+/// Name of the picture of densities that lies beside a record.
+const DENSITIES: &str = "densities.svg";
+
+/// What is told of each dictionary, and what it is called there.
+const COLUMNS: [(&str, &str); 10] = [
+    ("l0", "L0"),
+    ("explained_variance", "explained"),
+    ("loss_recovered", "recovered"),
+    ("loss_recovered_mean", "against mean"),
+    ("kl", "KL"),
+    ("dead_share", "dead"),
+    ("bias", "bias"),
+    ("norm_ratio", "norm ratio"),
+    ("decoder_cosine", "cosine"),
+    ("effective_features", "features"),
+];
+
+/// Judge dictionaries by what they make of activations, and by what the network makes of that
+///
+/// L0, explained variance (a ratio of sums) and FVU, dead latents, shrinkage (bias: 1 without; the ratio of norms), the
+/// cosine of a latent's direction with the nearest other, effective features; and with reconstructions in the place of the
+/// activations: the loss recovered against zero and against mean ablation, and the divergence from the network's own output.
+/// Of several dictionaries the trade-off is drawn.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mr sae eval --model runs/half --dictionary runs/dictionary
+  mr sae eval --model runs/half --dictionary runs/kinds --limit 500 --plot pareto.svg --out runs/judged
+  mr sae eval --model runs/bard --dictionary runs/three --limit 200 --json
+  mr sae eval --model gpt2 --dictionary gpt2-small-res-jb/blocks.8.hook_resid_pre --data text --set data.text=a.txt")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    on: SubjectFlags,
+    /// A dictionary: a file, or a folder that `mr sae train`, SAELens or sparsify made; may be repeated
+    #[arg(
+        long,
+        value_name = "FILE|DIR",
+        required = true,
+        help_heading = "Dictionary"
+    )]
+    dictionary: Vec<PathBuf>,
+    #[command(flatten)]
+    place: PlaceFlags,
+    /// Leave the network's loss out: only what is made of activations
+    #[arg(long, help_heading = "Dictionary")]
+    no_loss: bool,
+    /// Of several dictionaries, draw explained variance over L0 into this file; of one, how often latents are on
+    #[arg(long, value_name = "FILE.svg", help_heading = "Output")]
+    plot: Option<PathBuf>,
+    #[command(flatten)]
+    running: RunFlags,
+}
+
+pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
+    writable("--plot", arguments.plot.as_ref())?;
+    let opened = Opened::with(&arguments.on, &arguments.running, |_| Ok(()), Fed::load)?;
+    opened.subject.undefended("mr sae eval")?;
+    let network = &opened.subject.network;
+    let paths = expanded(&arguments.dictionary)?;
+    if paths.is_empty() {
+        bail!("--dictionary: there is none in this folder");
+    }
+    let mut all = Vec::with_capacity(paths.len());
+    for path in &paths {
+        let placed = arguments.place.place(network, path)?;
+        all.push((path, placed));
+    }
+    let config = json!({
+        "dictionaries": paths,
+        "sites": all.iter().map(|(_, placed)| &placed.reads).collect::<Vec<_>>(),
+        "loss": !arguments.no_loss,
+    });
+    let mut begun = opened.begin(RecordKind::SaeEval, config)?;
+    let behaves = !arguments.no_loss && !opened.subject.is_autoencoder();
+    let mut found: Vec<Judged> = Vec::with_capacity(all.len());
+    for (path, mut placed) in all {
+        // Two of one name are told apart by their files.
+        if found.iter().any(|judged| judged.name == placed.name) {
+            placed.name = path.display().to_string();
+        }
+        found.push(judge(&placed, &opened.data, behaves, console)?);
+    }
+    let title = opened.title();
+    let densities = plots::densities(&title, &found);
+    let pareto = plots::pareto(&title, &found, "explained_variance", "explained variance");
+    if let Some(path) = &arguments.plot {
+        let svg = pareto.as_ref().unwrap_or(&densities);
+        write_atomic(path, svg.as_bytes()).with_context(|| format!("--plot {}", path.display()))?;
+    }
+    begun.keep("densities", DENSITIES, densities.as_bytes())?;
+    if let Some(svg) = &pareto {
+        begun.keep("pareto", "pareto.svg", svg.as_bytes())?;
+    }
+    if let Some(svg) = plots::pareto(&title, &found, "loss_recovered", "loss recovered") {
+        begun.keep("pareto-loss", "pareto-loss.svg", svg.as_bytes())?;
+    }
+    let record = &mut begun.record;
+    for judged in &found {
+        for &(name, value) in &judged.numbers {
+            record.number(&format!("{}.{name}", judged.name), value);
+        }
+        let densities = &judged.densities;
+        let begins = densities.edges[..densities.counts.len()].to_vec();
+        let counts = densities.counts.iter().map(|&count| count as f64).collect();
+        let series = Series::new("log10 density", begins, counts);
+        record.curve(&format!("{}.densities", judged.name), series)?;
+    }
+    record.tables.insert("dictionaries".into(), table(&found));
+    let mut object = begun.object();
+    object["dictionaries"] = found.iter().map(object_of).collect();
+    let told = Told {
+        listing: listing(&opened, &found),
+        examples: None,
+        object,
+    };
+    begun.finish(told, console)
+}
+
+fn object_of(judged: &Judged) -> Value {
+    let mut object = json!({
+        "name": judged.name,
+        "kind": judged.kind,
+        "samples": judged.samples,
+        "densities": {
+            "edges": judged.densities.edges,
+            "counts": judged.densities.counts,
+            "dead": judged.densities.dead,
+        },
+    });
+    for &(name, value) in &judged.numbers {
+        object[name] = value.into();
+    }
+    object
+}
+
+fn table(found: &[Judged]) -> Table {
+    let mut columns = vec!["dictionary".to_string()];
+    columns.extend(COLUMNS.iter().map(|(_, shown)| (*shown).to_string()));
+    let row = |judged: &Judged| {
+        let mut row: Vec<Value> = vec![judged.name.as_str().into()];
+        row.extend(COLUMNS.iter().map(|(name, _)| json!(judged.number(name))));
+        row
+    };
+    Table {
+        columns,
+        rows: found.iter().map(row).collect(),
+    }
+}
+
+/// One dictionary line by line, several side by side.
+fn listing(opened: &Opened<Fed>, found: &[Judged]) -> Listing {
+    let short =
+        |value: Option<f64>| value.map_or("-".to_string(), |value| Short(value).to_string());
+    if let [judged] = found {
+        let mut listing = Listing::new(format!("{}: {}", judged.name, opened.title()));
+        listing.line("samples", judged.samples);
+        for &(name, value) in &judged.numbers {
+            listing.line(name.replace('_', " "), Short(value));
+        }
+        return listing;
+    }
+    let mut listing = Listing::new(opened.title());
+    let told: Vec<_> = COLUMNS
+        .iter()
+        .filter(|(name, _)| found.iter().any(|judged| judged.number(name).is_some()))
+        .collect();
+    let mut heading = vec!["dictionary".to_string()];
+    heading.extend(told.iter().map(|(_, shown)| (*shown).to_string()));
+    listing.row(heading);
+    for judged in found {
+        let mut row = vec![judged.name.clone()];
+        row.extend(told.iter().map(|(name, _)| short(judged.number(name))));
+        listing.row(row);
+    }
+    listing
+}
