@@ -63,6 +63,7 @@ mod damage;
 mod discovery;
 mod error;
 mod faithfulness;
+mod features;
 mod heads;
 mod layered;
 mod lens;
@@ -95,6 +96,10 @@ pub use error::CircuitError;
 pub use faithfulness::{
     Curve, Divergence, Diverging, FRACTIONS, Faithful, Faithfulness, Incompleteness, Need, Point,
     completeness, curve, minimality, random_faithfulness,
+};
+pub use features::{
+    DictionaryAt, FeatureAblation, FeatureEdge, FeatureEffect, FeatureFaithfulness, FeatureNode,
+    feature_edges, feature_effects, feature_faithfulness,
 };
 pub use heads::{HeadScore, head_scores};
 pub use lens::{DirectAttribution, Reading, Streams, TunedLens, direct_attribution};

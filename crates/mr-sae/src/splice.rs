@@ -52,13 +52,18 @@ pub struct LatentEdit {
 }
 
 /// What a latent becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum LatentChange {
     /// This value; 0 ablates.
     Set {
         /// The value.
         value: f32,
+    },
+    /// Values of their own, one for each latent that the edit names: means, for instance.
+    Become {
+        /// The values.
+        values: Vec<f32>,
     },
     /// Its own value and so much more: steering.
     Add {
@@ -99,10 +104,24 @@ impl LatentEdit {
         }
         let mask = TensorData::new(mask, [1, positions, latents]);
         let mask = Tensor::<3>::from_data(mask, &codes.device().inner());
-        match self.change {
-            LatentChange::Set { value } => codes * (-mask.clone() + 1.0) + mask * value,
-            LatentChange::Add { value } => codes + mask * value,
-            LatentChange::Scale { factor } => codes * (mask * (factor - 1.0) + 1.0),
+        match &self.change {
+            LatentChange::Set { value } => codes * (-mask.clone() + 1.0) + mask * *value,
+            LatentChange::Become { values } => {
+                let mut row = vec![0.0; latents];
+                match &self.latents {
+                    None => row.copy_from_slice(values),
+                    Some(some) => {
+                        for (&latent, &value) in some.iter().zip(values) {
+                            row[latent] = value;
+                        }
+                    }
+                }
+                let row = TensorData::new(row, [1, 1, latents]);
+                let row = Tensor::<3>::from_data(row, &mask.device());
+                codes * (-mask.clone() + 1.0) + mask * row
+            }
+            LatentChange::Add { value } => codes + mask * *value,
+            LatentChange::Scale { factor } => codes * (mask * (*factor - 1.0) + 1.0),
         }
     }
 }
@@ -167,6 +186,15 @@ impl Splice {
                 return Err(ModelError::Unfit(format!(
                     "latent {latent} does not exist: the dictionary has {latents}, counted from 0"
                 )));
+            }
+            if let LatentChange::Become { values } = &edit.change {
+                let wanted = edit.latents.as_ref().map_or(latents, Vec::len);
+                if values.len() != wanted {
+                    return Err(ModelError::Unfit(format!(
+                        "{} values for {wanted} latents",
+                        values.len()
+                    )));
+                }
             }
             if let Some(range) = &edit.positions
                 && (range.is_empty() || range.end > read.positions)

@@ -94,6 +94,7 @@ fn latents_are_ablated_set_and_steered() {
     };
     check(LatentChange::Set { value: 0.0 }, &|z| -z);
     check(LatentChange::Set { value: 2.0 }, &|z| 2.0 - z);
+    check(LatentChange::Become { values: vec![1.5] }, &|z| 1.5 - z);
     check(LatentChange::Add { value: 0.5 }, &|_| 0.5);
     check(LatentChange::Scale { factor: 3.0 }, &|z| 2.0 * z);
 }
