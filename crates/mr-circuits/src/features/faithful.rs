@@ -11,6 +11,10 @@ use crate::error::CircuitError;
 
 /// What becomes of a latent outside of the circuit.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value lives as long as a measurement"
+)]
 pub enum FeatureAblation {
     /// 0.
     Zero,

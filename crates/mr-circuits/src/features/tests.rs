@@ -55,7 +55,7 @@ fn effects_of_a_linear_end_are_exact_and_sum_to_the_change() {
             &pair(),
             &labels(),
             objective.as_ref(),
-            &[last.clone()],
+            std::slice::from_ref(&last),
             steps,
         )
         .unwrap()
