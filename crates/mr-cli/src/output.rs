@@ -26,6 +26,9 @@
 //! | circuit-discover | `discover`, `trained` and the pair |
 //! | circuit-evaluate | `objective`, `circuit`, `evaluate`, `trained` and the pair; in a ball `threat`, `attack` |
 //! | circuit-draw, circuit-diff | the files and what is done with them, `trained` |
+//! | sae-train | `data`, `split`, `sae`, `sites`, `other`, `trained` |
+//! | sae-eval | `data`, `split`, `dictionaries`, `sites`, `loss`, `trained` |
+//! | sae-features | `data`, `split`, `dictionary`, `sites`, `features`, `trained` |
 //! | measure | `data`, `split`, `measure`, `threat`, `attack`, `epsilons`, `trained` |
 //!
 //! `trained` is what the network says of itself: `name`, `seed`, `step`, and the tables `model`,

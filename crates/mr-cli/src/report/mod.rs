@@ -25,6 +25,7 @@ mod verdicts;
 
 pub(crate) use chart::{Heat, Row, band, heat, lines, rows, shares};
 pub(crate) use gather::{Located, gather, records};
+pub(crate) use natural::natural;
 pub(crate) use outcome::{demand_of, observed};
 pub(crate) use page::{Report, render};
 pub(crate) use style::style;

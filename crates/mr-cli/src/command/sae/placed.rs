@@ -9,6 +9,7 @@ use mr_models::{Input, Model, ModelError, Network, run_with_cache};
 use mr_sae::{Arrangement, Dictionary, Sae, samples};
 
 use super::held;
+use crate::report::natural;
 use crate::subject::digest;
 
 /// Values of codes that are held at a time.
@@ -187,7 +188,7 @@ pub(super) fn expanded(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
                     .is_some_and(|name| name != mr_train::CHECKPOINT)
             })
             .collect();
-        files.sort();
+        files.sort_by(|a, b| natural(&a.to_string_lossy(), &b.to_string_lossy()));
         all.extend(files);
     }
     Ok(all)

@@ -338,9 +338,18 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
             .context("the dictionary is not written, the fit's checkpoint is kept")?;
     }
     fill(&mut begun, &fitted)?;
+    if fitted.steps < sae.length.steps {
+        begun.record.notes.push(format!(
+            "stopped early at step {} of {}: no dictionary's loss fell any more",
+            fitted.steps, sae.length.steps
+        ));
+    }
     begun.draw(PLOT, &drawn(&opened.title(), &fitted), None)?;
     let table = &begun.record.tables["dictionaries"];
     let listing = summary(&format!("{}: {}", sites.join(", "), opened.title()), table);
+    for note in &begun.record.notes {
+        console.note(note);
+    }
     let mut wrote = Listing::new("wrote");
     for file in &files {
         wrote.row([out.join(file).display().to_string()]);

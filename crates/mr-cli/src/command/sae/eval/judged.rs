@@ -1,15 +1,17 @@
 //! The numbers of one dictionary.
 
+use std::sync::Arc;
+
 use anyhow::{Result, bail};
 use mr_metrics::dictionary::{Densities, Fidelity, Firing, nearest_cosines};
 use mr_metrics::stats::mean;
 use mr_metrics::superposition::ActivationMass;
 use mr_models::{Model, floats};
-use mr_sae::Dictionary;
+use mr_sae::{Dictionary, ErrorTerm, Splice};
+use mr_train::recovered;
 
 use super::super::fed::Fed;
 use super::super::placed::Placed;
-use super::behaviour::{Behaviour, Place};
 use crate::console::Console;
 use crate::opened::Examples;
 
@@ -47,11 +49,9 @@ pub(super) fn judge(
     let (latents, width) = (sae.d_sae(), sae.d_out());
     let (mut firing, mut fidelity) = (Firing::new(latents), Fidelity::default());
     let mut mass = ActivationMass::default();
-    let mut sums = vec![0.0; width];
     let positions = placed.positions(&data.input(&[0], &device))?;
     let all: Vec<usize> = (0..count).collect();
-    let passes = if behaves { 2 * count } else { count };
-    let bar = console.bar(&placed.name, passes);
+    let bar = console.bar(&placed.name, count);
     for rows in all.chunks(placed.batch(positions)) {
         let passed = placed.pass(&data.input(rows, &device))?;
         let target = floats(passed.target);
@@ -68,11 +68,6 @@ pub(super) fn judge(
         fidelity.add(&target, &floats(made), width)?;
         mass.add(codes.clone())?;
         firing.add(&floats(codes))?;
-        for row in target.chunks(width) {
-            for (sum, value) in sums.iter_mut().zip(row) {
-                *sum += f64::from(*value);
-            }
-        }
         bar.at(rows[rows.len() - 1] + 1, String::new);
     }
     let mut numbers = vec![("l0", firing.l0()?)];
@@ -98,30 +93,7 @@ pub(super) fn judge(
     let cosines = nearest_cosines(&sae.directions())?;
     numbers.push(("decoder_cosine", mean(&cosines)?));
     if behaves {
-        let samples = firing.samples().max(1) as f64;
-        let means: Vec<f32> = sums.iter().map(|sum| (sum / samples) as f32).collect();
-        let mut seen = Behaviour::default();
-        for rows in all.chunks(placed.batch(positions)) {
-            seen.add(placed, data, rows, &means)?;
-            bar.at(count + rows[rows.len() - 1] + 1, String::new);
-        }
-        numbers.extend(
-            [
-                ("loss_recovered", seen.recovered(Place::Zero)),
-                ("loss_recovered_mean", seen.recovered(Place::Mean)),
-            ]
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?))),
-        );
-        numbers.extend([
-            ("kl", seen.divergence(Place::Made)),
-            ("loss_clean", seen.loss(Place::Clean)),
-            ("loss_spliced", seen.loss(Place::Made)),
-            ("loss_zero", seen.loss(Place::Zero)),
-            ("loss_mean", seen.loss(Place::Mean)),
-            ("accuracy_clean", seen.accuracy(Place::Clean)),
-            ("accuracy_spliced", seen.accuracy(Place::Made)),
-        ]);
+        numbers.extend(behaviour(placed, data)?);
     }
     Ok(Judged {
         name: placed.name.clone(),
@@ -130,4 +102,41 @@ pub(super) fn judge(
         densities: firing.densities(BINS)?,
         samples: firing.samples(),
     })
+}
+
+/// What the network makes of reconstructions in the place of its activations. Nothing of a crosscoder, which has several
+/// places.
+fn behaviour(placed: &Placed<'_>, data: &Fed) -> Result<Vec<(&'static str, f64)>> {
+    let [site] = placed.reads.as_slice() else {
+        return Ok(Vec::new());
+    };
+    let mut splice = Splice::new(Arc::new(placed.sae.clone()), site, ErrorTerm::Dropped);
+    if placed.writes != *site {
+        splice = splice.writing(&placed.writes);
+    }
+    let found = recovered(placed.network, data.data(), &[splice])?;
+    if ![found.clean, found.spliced]
+        .iter()
+        .all(|loss| loss.is_finite())
+    {
+        bail!(
+            "the loss is {}, and {} with reconstructions: are all weights finite?",
+            found.clean,
+            found.spliced
+        );
+    }
+    let mut numbers = vec![
+        ("loss_recovered", found.against_zero()),
+        ("loss_recovered_mean", found.against_mean()),
+        ("kl", found.kl),
+        ("loss_clean", found.clean),
+        ("loss_spliced", found.spliced),
+        ("loss_zero", found.zero),
+        ("loss_mean", found.mean),
+        ("accuracy_clean", found.accuracy),
+        ("accuracy_spliced", found.spliced_accuracy),
+    ];
+    // An ablation that costs nothing leaves nothing to recover.
+    numbers.retain(|(_, value)| value.is_finite());
+    Ok(numbers)
 }

@@ -1,6 +1,5 @@
 //! `mr sae eval`.
 
-mod behaviour;
 mod judged;
 mod plots;
 
@@ -94,6 +93,12 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         "loss": !arguments.no_loss,
     });
     let mut begun = opened.begin(RecordKind::SaeEval, config)?;
+    for (_, placed) in all.iter().filter(|(_, placed)| placed.reads.len() > 1) {
+        begun.record.warnings.push(format!(
+            "{}: of a crosscoder, which has several sites, the network's loss is not judged",
+            placed.name
+        ));
+    }
     let behaves = !arguments.no_loss && !opened.subject.is_autoencoder();
     let mut found: Vec<Judged> = Vec::with_capacity(all.len());
     for (path, mut placed) in all {
