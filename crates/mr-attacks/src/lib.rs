@@ -23,6 +23,7 @@
 
 mod aim;
 mod attack;
+mod card;
 mod certified;
 mod checklist;
 mod error;
@@ -47,6 +48,9 @@ pub use attack::{
     Aimed, Apgd, Attack, AttackConfig, AutoAttack, Bim, CarliniWagner, Ddn, DeepFool, Direction,
     Fab, Fgsm, Fixed, Fmn, HopSkipJump, LaidPatch, MiFgsm, MinimalBy, ObjectiveAttack, Pgd,
     Schedule, Square, Transfer, Version,
+};
+pub use card::{
+    Against, Blame, Card, CardConfig, Carried, CodeShift, Drift, Flip, Flips, Moved, Reach, card,
 };
 pub use certified::{
     Certificate, Certificates, Certifier, CertifierConfig, CertifyProgress, Crown, Ibp, Interval,

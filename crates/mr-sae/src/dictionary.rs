@@ -28,6 +28,16 @@ pub trait Dictionary: Send + Sync {
     /// `[d_sae, d_out]`.
     fn directions(&self) -> Tensor<2>;
 
+    /// What each latent's activity grows with, `[sample, d_sae]`, of activations `[sample, d_in]`: here a
+    /// latent has a slope even where it is off, so that an attack can turn it on. Pre-activations; of a
+    /// dictionary that has none, how far the activation reaches along each direction.
+    ///
+    /// # Panics
+    /// If the activations have another width.
+    fn readings(&self, x: Tensor<2>) -> Tensor<2> {
+        x.matmul(self.directions().transpose())
+    }
+
     /// Channels of what is written: those of what is read, unless it is a transcoder.
     fn d_out(&self) -> usize {
         self.d_in()

@@ -225,6 +225,10 @@ impl Dictionary for Sae {
         self.common_way_back(self.write(z))
     }
 
+    fn readings(&self, x: Tensor<2>) -> Tensor<2> {
+        self.pre_activations(x)
+    }
+
     fn directions(&self) -> Tensor<2> {
         self.common_way_back(self.read_directions())
     }
