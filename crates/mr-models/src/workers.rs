@@ -18,6 +18,11 @@ impl Workers {
         })
     }
 
+    /// How many threads.
+    pub fn count(self) -> usize {
+        self.0
+    }
+
     /// Gives every job of `0..jobs` to some thread, and the results in the order of the jobs. After
     /// the first error no further job is begun.
     ///

@@ -66,8 +66,9 @@ pub use loss::{
     ToyAttack, Trades,
 };
 pub use probe::{
-    FittedProbe, HeldOut, Labelled, ProbeConfig, Sentences, StructuralConfig, control_labels,
-    fit_probe, fit_structural, folds, held_out, read_sites, types_of_inputs,
+    FittedProbe, HeldOut, Labelled, ProbeConfig, Sentences, SparseHeldOut, StructuralConfig,
+    control_labels, fit_probe, fit_structural, folds, held_out, read_sites, sparse_held_out,
+    types_of_inputs,
 };
 pub use source::TrainingData;
 pub use trainer::{Ending, TrainProgress, Trained, Trainer};

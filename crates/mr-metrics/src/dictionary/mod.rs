@@ -11,7 +11,6 @@ mod cosine;
 mod detection;
 mod fidelity;
 mod firing;
-mod mean_difference;
 mod recovery;
 #[cfg(test)]
 mod tests;
@@ -22,5 +21,4 @@ pub use cosine::nearest_cosines;
 pub use detection::{Detection, Detector};
 pub use fidelity::Fidelity;
 pub use firing::{Densities, Firing};
-pub use mean_difference::MeanDifference;
 pub use recovery::{Match, Recovery};

@@ -42,6 +42,25 @@ impl Activations {
         Ok(Self { values, width })
     }
 
+    /// Some channels of the same samples, in this order.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] for none, or one that is not there.
+    pub fn columns(&self, channels: &[usize]) -> Result<Self, TrainError> {
+        if channels.is_empty() || channels.iter().any(|&channel| channel >= self.width) {
+            return Err(TrainError::Data(format!(
+                "channels {channels:?} of samples that have {}",
+                self.width
+            )));
+        }
+        let rows = self.values.chunks_exact(self.width);
+        let values = rows.flat_map(|row| channels.iter().map(|&channel| row[channel]));
+        Ok(Self {
+            values: values.collect(),
+            width: channels.len(),
+        })
+    }
+
     /// What a site of a model holds over data, each position of each example a sample. Where that is
     /// more than `limit`, so many are drawn by `seed`, without repetition; of a stream, just enough
     /// examples are run to fill it.

@@ -8,6 +8,7 @@ use super::logistic::logistic;
 use super::means::class_means;
 use super::reading::Labelled;
 use super::ridge::ridge;
+use crate::dictionary::Activations;
 use crate::error::{TrainError, above_0, at_least_0};
 
 /// How a probe is fitted. Deterministic: a fit draws nothing.
@@ -196,29 +197,45 @@ pub fn held_out(
     );
     let count = folds.iter().max().map_or(0, |last| last + 1);
     let all = samples.count();
-    let mut judged = Judged {
-        predicted: vec![0; all],
-        right: vec![false; all],
-        log_loss: vec![0.0; all],
-    };
+    let mut judged = nothing_judged(all);
     let mut converged = true;
     for fold in 0..count {
         let held = |row: &usize| folds[row / per_example] == fold;
         let (out, kept): (Vec<usize>, Vec<usize>) = (0..all).partition(held);
         let fitted = fit_probe(of, labels, &kept, outputs, config)?;
         converged &= fitted.converged;
-        let width = samples.width();
-        let row = |&row: &usize| &samples.values()[row * width..(row + 1) * width];
-        let values: Vec<f32> = out.iter().flat_map(row).copied().collect();
-        let truth: Vec<usize> = out.iter().map(|&row| labels[row]).collect();
-        let answers = fitted.probe.judge(&values, &truth);
-        for (at, &row) in out.iter().enumerate() {
-            judged.predicted[row] = answers.predicted[at];
-            judged.right[row] = answers.right[at];
-            judged.log_loss[row] = answers.log_loss[at];
-        }
+        answer(&fitted.probe, samples, labels, &out, &mut judged);
     }
     Ok(HeldOut { judged, converged })
+}
+
+/// Room for the answers about so many samples.
+pub(super) fn nothing_judged(samples: usize) -> Judged {
+    Judged {
+        predicted: vec![0; samples],
+        right: vec![false; samples],
+        log_loss: vec![0.0; samples],
+    }
+}
+
+/// Puts a probe's answers about some rows of the samples where they belong.
+pub(super) fn answer(
+    probe: &Probe,
+    samples: &Activations,
+    labels: &[usize],
+    rows: &[usize],
+    judged: &mut Judged,
+) {
+    let width = samples.width();
+    let row = |&row: &usize| &samples.values()[row * width..(row + 1) * width];
+    let values: Vec<f32> = rows.iter().flat_map(row).copied().collect();
+    let truth: Vec<usize> = rows.iter().map(|&row| labels[row]).collect();
+    let answers = probe.judge(&values, &truth);
+    for (at, &row) in rows.iter().enumerate() {
+        judged.predicted[row] = answers.predicted[at];
+        judged.right[row] = answers.right[at];
+        judged.log_loss[row] = answers.log_loss[at];
+    }
 }
 
 #[cfg(test)]

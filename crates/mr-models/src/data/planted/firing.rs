@@ -98,11 +98,11 @@ impl Correlation {
 #[derive(Debug, Clone)]
 pub(super) struct Copula {
     rank: usize,
-    /// `[feature, rank]`.
-    factors: Vec<f64>,
+    /// What each factor weighs in each feature's number, `[rank, feature]`: features side by side, for they are many.
+    factors: Vec<f32>,
     /// Standard deviation of what is a number's own.
-    own: Vec<f64>,
-    thresholds: Vec<f64>,
+    own: Vec<f32>,
+    thresholds: Vec<f32>,
 }
 
 impl Copula {
@@ -114,9 +114,9 @@ impl Copula {
         let (rank, scale) = correlation.map_or((0, 0.0), |c| (c.rank, c.scale));
         let normal = Normal::new(0.0, 1.0)
             .map_err(|error| DataError::setting("the normal law", error, "standard"))?;
-        let mut factors = Vec::with_capacity(rates.len() * rank);
+        let mut factors = vec![0.0; rates.len() * rank];
         let mut own = Vec::with_capacity(rates.len());
-        for _ in rates {
+        for feature in 0..rates.len() {
             let mut row: Vec<f64> = (0..rank)
                 .map(|_| StandardNormal.sample(rng))
                 .map(|weight: f64| weight * scale)
@@ -129,12 +129,14 @@ impl Copula {
                 }
                 shared = 1.0 - OWN;
             }
-            factors.extend(row);
-            own.push((1.0 - shared).sqrt());
+            for (factor, weight) in row.into_iter().enumerate() {
+                factors[factor * rates.len() + feature] = weight as f32;
+            }
+            own.push((1.0 - shared).sqrt() as f32);
         }
         let threshold = |rate: &f64| match rate {
-            rate if *rate >= 1.0 => f64::NEG_INFINITY,
-            rate => -normal.inverse_cdf(*rate),
+            rate if *rate >= 1.0 => f32::NEG_INFINITY,
+            rate => -normal.inverse_cdf(*rate) as f32,
         };
         Ok(Self {
             rank,
@@ -148,13 +150,19 @@ impl Copula {
         self.rank
     }
 
-    pub(super) fn draw(&self, fires: &mut [bool], rng: &mut impl Rng) {
-        let shared: Vec<f64> = (0..self.rank).map(|_| StandardNormal.sample(rng)).collect();
-        for (feature, fires) in fires.iter_mut().enumerate() {
-            let weights = &self.factors[feature * self.rank..][..self.rank];
-            let common: f64 = weights.iter().zip(&shared).map(|(w, z)| w * z).sum();
-            let alone: f64 = StandardNormal.sample(rng);
-            *fires = common + self.own[feature] * alone > self.thresholds[feature];
+    /// `numbers` is room for as many as there are features.
+    pub(super) fn draw(&self, fires: &mut [bool], numbers: &mut [f32], rng: &mut impl Rng) {
+        numbers.fill(0.0);
+        for weights in self.factors.chunks_exact(self.own.len()) {
+            let factor: f32 = StandardNormal.sample(rng);
+            for (number, weight) in numbers.iter_mut().zip(weights) {
+                *number += factor * weight;
+            }
+        }
+        let laws = self.own.iter().zip(&self.thresholds);
+        for ((fires, common), (own, threshold)) in fires.iter_mut().zip(numbers).zip(laws) {
+            let alone: f32 = StandardNormal.sample(rng);
+            *fires = *common + own * alone > *threshold;
         }
     }
 }

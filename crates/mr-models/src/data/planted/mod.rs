@@ -276,10 +276,11 @@ impl Planted {
         let words = (16 * numbers as u128).next_power_of_two();
         let mut rng = self.rng.clone();
         let mut fires = vec![false; self.config.features];
+        let mut numbers = vec![0.0; self.config.features];
         let mut on = Vec::new();
         for example in 0..count {
             rng.set_word_pos((u128::from(start) + example as u128) * words);
-            self.copula.draw(&mut fires, &mut rng);
+            self.copula.draw(&mut fires, &mut numbers, &mut rng);
             self.forest
                 .settle(&mut fires, &mut |count| rng.random_range(0..count));
             on.clear();
