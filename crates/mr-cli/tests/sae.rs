@@ -348,3 +348,22 @@ fn dictionaries_of_text_are_judged() {
     assert!((clean - 7f64.ln()).abs() < 0.5, "{clean}");
     assert!(found["kl"].as_f64().unwrap() > 0.0);
 }
+
+#[test]
+fn features_that_are_known_are_found_where_they_do_not_overlap() {
+    let lab = Lab::new();
+    let words = "sae bench --regime easy --kind top-k --seeds 2 --steps 1200 --out bench";
+    let told = lab.json(words);
+    assert_eq!(told["kind"], "sae-bench");
+    let number = |name: &str| {
+        let value = &told["numbers"][&format!("easy.top-k.{name}")]["value"];
+        value.as_f64().unwrap()
+    };
+    assert!(number("mcc") > 0.9, "{}", number("mcc"));
+    assert_eq!(number("recovered"), 1.0);
+    assert!(number("l0") <= 3.0, "{}", number("l0"));
+    assert!(lab.path("bench/bench.svg").exists());
+    let rows = told["tables"]["easy"]["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 2, "a row for each seed");
+    assert_ne!(rows[0][3], rows[1][3], "each seed has features of its own");
+}

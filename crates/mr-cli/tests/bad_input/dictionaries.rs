@@ -201,3 +201,19 @@ fn dictionaries_of_other_networks() {
         &["a crosscoder of two networks", ""],
     );
 }
+
+#[test]
+fn benchmarks_that_cannot_be_run() {
+    let lab = Lab::new();
+    for (words, parts) in [
+        ("--kind topk", ["--kind topk", "batch-top-k"]),
+        ("--regime hard", ["--regime hard", "planted, easy"]),
+        ("--seeds 0", ["--seeds 0", "from 1 to 1000"]),
+        ("--l0 200", ["--l0 200", "the latents, 128"]),
+        ("--features 0", ["features is 0", "from 1 to"]),
+        ("--width 0", ["width is 0", "from 1 to"]),
+        ("--steps 0 --regime easy", ["steps is 0", "at least 1"]),
+    ] {
+        says(&lab, &format!("sae bench {words}"), &parts);
+    }
+}

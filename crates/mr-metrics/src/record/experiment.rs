@@ -70,6 +70,8 @@ pub enum RecordKind {
     SaeFeatures,
     /// A dictionary was attacked.
     SaeCard,
+    /// Kinds of dictionaries were compared on known features.
+    SaeBench,
 }
 
 impl fmt::Display for RecordKind {
@@ -101,6 +103,7 @@ impl fmt::Display for RecordKind {
             Self::SaeEval => "sae-eval",
             Self::SaeFeatures => "sae-features",
             Self::SaeCard => "sae-card",
+            Self::SaeBench => "sae-bench",
         })
     }
 }

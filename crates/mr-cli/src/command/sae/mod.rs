@@ -1,5 +1,6 @@
 //! `mr sae`.
 
+mod bench;
 mod eval;
 mod export;
 mod features;
@@ -28,6 +29,7 @@ enum Command {
     Train(Box<train::Arguments>),
     Eval(Box<eval::Arguments>),
     Features(Box<features::Arguments>),
+    Bench(Box<bench::Arguments>),
     Import(import::Arguments),
     Export(export::Arguments),
 }
@@ -37,6 +39,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         Command::Train(arguments) => train::run(arguments, console),
         Command::Eval(arguments) => eval::run(arguments, console),
         Command::Features(arguments) => features::run(arguments, console),
+        Command::Bench(arguments) => bench::run(arguments, console),
         Command::Import(arguments) => import::run(arguments, console),
         Command::Export(arguments) => export::run(arguments, console),
     }
