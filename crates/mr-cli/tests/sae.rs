@@ -360,8 +360,12 @@ fn features_that_are_known_are_found_where_they_do_not_overlap() {
         value.as_f64().unwrap()
     };
     assert!(number("mcc") > 0.9, "{}", number("mcc"));
-    assert_eq!(number("recovered"), 1.0);
-    assert!(number("l0") <= 3.0, "{}", number("l0"));
+    assert!(number("recovered") > 0.9, "{}", number("recovered"));
+    assert!(
+        number("l0") <= 3.0 && number("l0") > 2.9,
+        "{}",
+        number("l0")
+    );
     assert!(lab.path("bench/bench.svg").exists());
     let rows = told["tables"]["easy"]["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 2, "a row for each seed");

@@ -40,7 +40,7 @@ const COUNTED: usize = 20_000;
 /// features in 64 dimensions with a hierarchy, correlation and rates by Zipf's law, and dictionaries of 128 latents. Every kind
 /// is fitted alike and at the same L0; coefficients of sparsity are sought on other features first. The published order of
 /// kinds is held against what comes out, seed by seed. A second, easy regime has as few features as fit without superposition:
-/// there every kind should find them all.
+/// there every kind should find them all, with twice as many latents as features.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mr sae bench --quick
@@ -167,7 +167,7 @@ impl Arguments {
             "easy" => Ok(Regime {
                 name: "easy",
                 planted: PlantedConfig::easy(32, 64, 0.1),
-                latents: 32,
+                latents: 64,
                 l0: 3.0,
                 kinds: self.kinds()?,
             }),

@@ -111,8 +111,12 @@ impl Regime {
             "gated" => Gated::default().into(),
             "top-k" => TopK::new(self.l0.round().max(1.0) as usize).into(),
             "batch-top-k" => BatchTopK::new(k).into(),
+            // Anthropic's of January 2025, for activations of this scale: a narrow rectangle never sees the magnitudes of
+            // features that are orthogonal, and thresholds stay where they are.
             "jump-relu" => JumpRelu {
-                bandwidth: 0.5,
+                threshold: 0.1,
+                bandwidth: 2.0,
+                to_input: true,
                 ..JumpRelu::default()
             }
             .into(),
