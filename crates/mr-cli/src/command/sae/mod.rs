@@ -1,6 +1,7 @@
 //! `mr sae`.
 
 mod bench;
+mod card;
 mod eval;
 mod export;
 mod features;
@@ -29,6 +30,7 @@ enum Command {
     Train(Box<train::Arguments>),
     Eval(Box<eval::Arguments>),
     Features(Box<features::Arguments>),
+    Card(Box<card::Arguments>),
     Bench(Box<bench::Arguments>),
     Import(import::Arguments),
     Export(export::Arguments),
@@ -39,6 +41,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         Command::Train(arguments) => train::run(arguments, console),
         Command::Eval(arguments) => eval::run(arguments, console),
         Command::Features(arguments) => features::run(arguments, console),
+        Command::Card(arguments) => card::run(arguments, console),
         Command::Bench(arguments) => bench::run(arguments, console),
         Command::Import(arguments) => import::run(arguments, console),
         Command::Export(arguments) => export::run(arguments, console),
