@@ -56,6 +56,7 @@
 mod ablation;
 mod abstraction;
 mod adam;
+mod at_last;
 mod attribution;
 mod circuit;
 mod cut;
@@ -79,6 +80,7 @@ pub use abstraction::{
     Aligned, CausalModel, Claim, Interchange, Interchanged, Scrubbed, Split, Subspace, Task,
     interchange, scrub, split_effect,
 };
+pub use at_last::AtLast;
 pub use attribution::{
     EdgeScores, IntegratedGradients, NodeScore, Path, atp_star, edge_attribution,
     integrated_gradients, node_attribution,

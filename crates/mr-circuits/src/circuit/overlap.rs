@@ -89,6 +89,20 @@ impl Overlaps {
         self.mean(pairs)
     }
 
+    /// The same without pairs at one place, such as those of one seed: what began at the same weights overlaps
+    /// for that reason too, which no pair of the floor does. NaN if there is no other pair.
+    ///
+    /// # Panics
+    /// For an index past the number of circuits.
+    pub fn crossed(&self, drawn: [&[usize]; 2]) -> f64 {
+        let [first, second] = drawn;
+        let pairs = first
+            .iter()
+            .flat_map(|&a| second.iter().map(move |&b| (a, b)))
+            .filter(|(a, b)| a != b);
+        self.mean(pairs.map(|(a, b)| (a, self.counts[0] + b)))
+    }
+
     /// The floor: the mean over all pairs of two different circuits of one kind, of those that the indices
     /// draw. NaN if there is no such pair.
     ///

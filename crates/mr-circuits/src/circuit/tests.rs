@@ -214,6 +214,9 @@ fn circuits_of_two_kinds_are_held_against_seeds() {
     assert!(found.matched().is_empty());
     let found = overlaps([&first[..2], &second], 5, 0).unwrap();
     assert_eq!(found.matched(), [1.0, 0.5]);
+    // 1/2 and 1/3.
+    assert!((found.crossed([&[0, 1], &[0, 1]]) - 5.0 / 12.0).abs() < 1e-12);
+    assert!(found.crossed([&[0], &[0]]).is_nan());
     assert!(overlaps([&first, &[]], 5, 0).is_err());
     let other = Circuit::whole(&net(NormKind::Layer).spec().wiring);
     assert!(overlaps([&first, &[other]], 5, 0).is_err());

@@ -23,7 +23,8 @@ use crate::subject::NetworkFlags;
 /// where there are several circuits of a kind, against those of one kind that differ by their seed alone: two
 /// kinds differ by more than chance where their overlap is below that floor. Channels of nets that began at
 /// different weights have no counterparts, so that their floor is near chance; nets of the same seed may have
-/// them, and are held against each other where both kinds are given in the same order.
+/// them. Give both kinds in the same order of seeds: pairs of one seed are told apart, and are not held against
+/// the floor.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mr circuit diff --model runs/standard --circuit standard.json --other adversarial.json
@@ -66,6 +67,8 @@ pub(crate) struct Arguments {
 /// What is told of the overlaps, with intervals over networks.
 struct Intervals {
     between: Interval,
+    /// Without pairs of one seed.
+    crossed: Option<Interval>,
     floor: Option<Interval>,
     above_floor: Option<Interval>,
     matched: Option<Interval>,
@@ -85,13 +88,25 @@ impl Intervals {
         };
         let matched = found.matched();
         let has_floor = found.counts().iter().any(|&count| count > 1);
+        let is_paired = matched.len() > 1;
         let floor = || over(&|drawn| found.within(drawn));
-        let above = || over(&|drawn| found.between(drawn) - found.within(drawn));
+        let crossed = || over(&|drawn| found.crossed(drawn));
+        let above = || {
+            over(&|drawn| {
+                let between = if is_paired {
+                    found.crossed(drawn)
+                } else {
+                    found.between(drawn)
+                };
+                between - found.within(drawn)
+            })
+        };
         Ok(Self {
             between: over(&|drawn| found.between(drawn))?,
+            crossed: is_paired.then(crossed).transpose()?,
             floor: has_floor.then(floor).transpose()?,
             above_floor: has_floor.then(above).transpose()?,
-            matched: (matched.len() > 1)
+            matched: is_paired
                 .then(|| bca_mean(&matched, bootstrap))
                 .transpose()?,
         })
@@ -100,6 +115,7 @@ impl Intervals {
     fn named(&self) -> impl Iterator<Item = (&'static str, &'static str, &Interval)> {
         let all = [
             ("jaccard", "Jaccard index", Some(&self.between)),
+            ("jaccard_crossed", "of other seeds", self.crossed.as_ref()),
             (
                 "jaccard_floor",
                 "other seeds of one kind",

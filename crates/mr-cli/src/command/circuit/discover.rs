@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use mr_circuits::{Circuit, MaskConfig, Pressure, acdc, learned_masks};
+use mr_circuits::{Ablation, AtLast, Circuit, MaskConfig, Pair, Pressure, acdc, learned_masks};
 use mr_metrics::RecordKind;
 use mr_models::Model;
 use serde_json::json;
@@ -40,7 +40,7 @@ enum Method {
 /// many as are not worth it. Masks need a residual stream.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  mr circuit discover --model runs/induction --limit 50 --tau 0.01 --out runs/induction-acdc
+  mr circuit discover --model runs/induction --limit 50 --last --tau 0.01 --out runs/induction-acdc
   mr circuit discover --model runs/induction --clean '1 2 3 1' --corrupt '1 2 3 4' --objective kl \\
     --tau 0.01 --journal acdc.jsonl --save induction.json
   mr circuit discover --model runs/induction --method masks --sparsity 0.95 --ablation optimal
@@ -88,6 +88,10 @@ pub(crate) struct Arguments {
         help_heading = "Discovery"
     )]
     ablation: String,
+    /// Read the divergence at the last position alone, where the answers to a task stand: at the others a network
+    /// of language guesses, and every edge may be needed to guess alike
+    #[arg(long, help_heading = "Discovery")]
+    last: bool,
     #[command(flatten)]
     found: FoundFlags,
     #[command(flatten)]
@@ -168,24 +172,58 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
             "setting": about,
             "steps": (arguments.method == Method::Masks).then_some(masks.steps),
             "ablation": arguments.ablation,
+            "last": arguments.last,
             "pruned": arguments.found.prunes(),
         },
     });
     let begun = opened.begin(RecordKind::CircuitDiscover, config)?;
     let ablation = ablation(&arguments.ablation, network, pair, &edges, console)?;
-    let found: Circuit = match arguments.method {
-        Method::Acdc => {
-            let bar = console.bar("edges", edges.len());
-            let told = &mut |done, _| bar.at(done, String::new);
-            let journal = arguments.journal(&begun)?;
-            acdc(network, pair, &ablation, tau, journal.as_deref(), told)?
-        }
-        Method::Masks => {
-            let bar = console.bar("masks", masks.steps);
-            let told = &mut |done, _| bar.at(done, String::new);
-            learned_masks(network, pair, &ablation, &masks, told)?
-        }
+    let journal = match arguments.method {
+        Method::Acdc => arguments.journal(&begun)?,
+        Method::Masks => None,
+    };
+    let search = Search {
+        method: arguments.method,
+        pair,
+        ablation: &ablation,
+        tau,
+        masks,
+        journal,
+    };
+    let found = if arguments.last {
+        search.run(AtLast(network), console)?
+    } else {
+        search.run(network, console)?
     };
     let title = format!("{method} {about}: {}", opened.title());
     arguments.found.tell(found, &title, begun, console)
+}
+
+/// What is looked for, and how.
+struct Search<'a> {
+    method: Method,
+    pair: &'a Pair,
+    ablation: &'a Ablation,
+    tau: f32,
+    masks: MaskConfig,
+    journal: Option<PathBuf>,
+}
+
+impl Search<'_> {
+    fn run<M: Model + Clone>(&self, model: M, console: &Console) -> Result<Circuit> {
+        let (pair, ablation) = (self.pair, self.ablation);
+        Ok(match self.method {
+            Method::Acdc => {
+                let bar = console.bar("edges", model.spec().wiring.edges().len());
+                let told = &mut |done, _| bar.at(done, String::new);
+                let journal = self.journal.as_deref();
+                acdc(model, pair, ablation, self.tau, journal, told)?
+            }
+            Method::Masks => {
+                let bar = console.bar("masks", self.masks.steps);
+                let told = &mut |done, _| bar.at(done, String::new);
+                learned_masks(model, pair, ablation, &self.masks, told)?
+            }
+        })
+    }
 }
