@@ -47,7 +47,8 @@ const KEPT: f64 = 0.03;
 /// A wide gap to random orders takes damage that a few parts hold, and an image that is not far past the boundary:
 /// where an attack moves the margin far, most of the change is to be undone (`to undo`), and no few parts hold
 /// that much. What shares foretell, as if parts did not interact, stands beside what patching each image's own
-/// worst parts gives: where the two are equal, no better ranking is to be found.
+/// worst parts gives: where the two are equal, parts hardly interact, and a better
+/// ranking is unlikely.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mr circuit damage --model runs/half --epsilon 0.1 --limit 500
