@@ -67,7 +67,7 @@ pub(crate) struct Arguments {
         help_heading = "Patching"
     )]
     ablate: Option<String>,
-    /// Patch what reaches this receiver alone: logits, a1.h0<k>, m1; may be repeated
+    /// Patch what reaches this receiver alone: logits, `a1.h0<k>`, m1; may be repeated
     #[arg(long, value_name = "RECEIVER", conflicts_with_all = ["ablate", "over", "of"], help_heading = "Patching")]
     path: Vec<String>,
     /// Let paths lead through MLPs
