@@ -85,9 +85,9 @@ fn tested(report: &Report<'_>, origin: &Origin) -> Markup {
         @match report.verdicts {
             Some(verdicts) => {
                 @let count = verdicts.verdicts.len();
-                (in_words(count)) " published " @if count == 1 { "finding was" } @else { "findings were" }
+                (in_words(count)) " " @if count == 1 { "finding was" } @else { "findings were" }
                 " tested against " (origin.records()) " of " (seeds) " seed" (s)
-                ", run on " (devices) ". What each demands was written down before: it is "
+                ", run on " (devices) ". What each demands stands in its file: it is "
                 em { "replicated" } " if every check and control holds, " em { "not replicated" }
                 " if a check fails, and " em { "invalid" } " if a control fails or records are missing, "
                 "so that nothing can be said. The seed of a run is the unit of statistics."

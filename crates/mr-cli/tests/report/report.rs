@@ -72,7 +72,7 @@ fn the_page_is_whole_and_has_every_part() {
     for part in [
         "Adversarial training withstands &lt;larger&gt; attacks &amp; costs accuracy",
         "2 of 4 replicated, 1 not, 1 invalid",
-        "Four published findings were tested against 40 records (8 train, 8 attack, 24 measure)",
+        "Four findings were tested against 40 records (8 train, 8 attack, 24 measure)",
         "within 0.05 of 1",
         "ε = 0.1. Differences × 5. Seed 0",
         "Ankle boot",
