@@ -30,7 +30,7 @@ impl<M: Model> Cut<M> {
     /// The model with these edges cut.
     ///
     /// # Errors
-    /// [`CircuitError::Unwired`] if it has no edges.
+    /// [`CircuitError::Unwired`] if it has no edges, [`CircuitError::Random`] if it draws random numbers.
     ///
     /// # Panics
     /// If an edge is not of the model's wiring.
@@ -38,6 +38,11 @@ impl<M: Model> Cut<M> {
         let wiring = model.spec().wiring.clone();
         if wiring.writers.is_empty() {
             return Err(CircuitError::Unwired {
+                network: model.spec().name.clone(),
+            });
+        }
+        if model.is_random() {
+            return Err(CircuitError::Random {
                 network: model.spec().name.clone(),
             });
         }

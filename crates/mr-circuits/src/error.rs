@@ -34,6 +34,18 @@ pub enum CircuitError {
     /// A path without a step.
     #[error("a path of 0 steps has no gradients; it must have 1 or more")]
     Steps,
+    /// Two runs of a network that draws random numbers differ in what it drew, too.
+    #[error(
+        "the network `{network}` draws random numbers: two of its runs differ whatever is patched; open it \
+         without its random defence"
+    )]
+    Random {
+        /// The network's name.
+        network: String,
+    },
+    /// Positions that are none.
+    #[error("{0}")]
+    Asked(String),
     /// A threshold that would keep every edge.
     #[error("tau is {tau}, must be above 0")]
     Threshold {

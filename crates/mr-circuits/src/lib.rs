@@ -56,7 +56,7 @@
 mod ablation;
 mod abstraction;
 mod adam;
-mod at_last;
+mod at_positions;
 mod attribution;
 mod circuit;
 mod cut;
@@ -80,7 +80,7 @@ pub use abstraction::{
     Aligned, CausalModel, Claim, Interchange, Interchanged, Scrubbed, Split, Subspace, Task,
     interchange, scrub, split_effect,
 };
-pub use at_last::AtLast;
+pub use at_positions::{Asked, AtPositions};
 pub use attribution::{
     EdgeScores, IntegratedGradients, NodeScore, Path, atp_star, edge_attribution,
     integrated_gradients, node_attribution,

@@ -115,7 +115,7 @@ impl ValueAndGrad {
 ///
 /// # Errors
 /// [`ModelError::UnknownSite`] or [`ModelError::Unfit`] if a place or the objective asks for what
-/// the model does not have.
+/// the model or the labels do not have.
 pub fn value_and_grad(
     model: &dyn Model,
     input: &Input,
@@ -156,14 +156,26 @@ pub fn values_at(
         && let Some(shortcut) = model.shortcut(input)
     {
         let logits = shortcut.logits.inner();
-        return Ok((objective.value(&logits, &Cache::default(), labels), logits));
+        let values = judged(objective, &logits, &Cache::default(), labels)?;
+        return Ok((values, logits));
     }
     let mut hook = Adding {
         added,
         cache: Cache::of(spec, &objective.sites())?,
     };
     let logits = model.run(input, &mut hook);
-    Ok((objective.value(&logits, &hook.cache, labels), logits))
+    Ok((judged(objective, &logits, &hook.cache, labels)?, logits))
+}
+
+/// The objective of each example, where the labels hold what it needs.
+fn judged(
+    objective: &dyn Objective,
+    logits: &Tensor<3>,
+    cache: &Cache,
+    labels: &Labels,
+) -> Result<Tensor<1>, ModelError> {
+    objective.judges(labels, logits.dims())?;
+    Ok(objective.value(logits, cache, labels))
 }
 
 /// Adds what is to be added, and records what the objective reads.
@@ -236,7 +248,7 @@ pub fn value_and_grad_reading<S: AsRef<str>>(
         && objective.sites().is_empty()
         && let Some(shortcut) = model.shortcut(input)
     {
-        let found = by_shortcut(shortcut, labels, objective);
+        let found = by_shortcut(shortcut, labels, objective)?;
         return Ok((found, Cache::default()));
     }
     let (leaf, tracked) = match input {
@@ -258,7 +270,7 @@ pub fn value_and_grad_reading<S: AsRef<str>>(
         read: Cache::of(spec, read)?,
     };
     let logits = model.run(&tracked, &mut hook);
-    let values = objective.value(&logits, &hook.cache, labels);
+    let values = judged(objective, &logits, &hook.cache, labels)?;
     let plain_values = off_graph(values.clone());
     // An edit may have cut every place off: then nothing depends on them, and gradients are 0.
     let mut gradients = values.is_tracked().then(|| values.sum().backward());
@@ -278,18 +290,22 @@ pub fn value_and_grad_reading<S: AsRef<str>>(
 }
 
 /// Of logits alone, by the model's own way back.
-fn by_shortcut(shortcut: Shortcut<'_>, labels: &Labels, objective: &dyn Objective) -> ValueAndGrad {
+fn by_shortcut(
+    shortcut: Shortcut<'_>,
+    labels: &Labels,
+    objective: &dyn Objective,
+) -> Result<ValueAndGrad, ModelError> {
     let Shortcut { logits, leaf, back } = shortcut;
-    let values = objective.value(&logits, &Cache::default(), labels);
+    let values = judged(objective, &logits, &Cache::default(), labels)?;
     let plain_values = off_graph(values.clone());
     let mut gradients = values.is_tracked().then(|| values.sum().backward());
     let input = back(gradient_of(&leaf, gradients.as_mut()));
-    ValueAndGrad {
+    Ok(ValueAndGrad {
         values: plain_values,
         logits: off_graph(logits),
         input: Some(input),
         sites: BTreeMap::new(),
-    }
+    })
 }
 
 fn gradient_of<const D: usize>(leaf: &Tensor<D>, gradients: Option<&mut Gradients>) -> Tensor<D> {

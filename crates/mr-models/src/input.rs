@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::error::ModelError;
+use crate::hook::run_with_cache;
+use crate::model::Model;
+use crate::objective::Objective;
 
 /// A batch for a model.
 #[derive(Debug, Clone)]
@@ -127,6 +130,62 @@ impl Labels {
     pub fn with_reference(mut self, reference: Tensor<3>) -> Self {
         self.reference = Some(reference);
         self
+    }
+
+    /// With what the objective compares a run with, taken from this run: its logits, and its activations at
+    /// the [references](Objective::references).
+    ///
+    /// # Errors
+    /// [`ModelError`] if the input does not fit the model, or there is no such site.
+    pub fn with_run(
+        mut self,
+        model: &dyn Model,
+        input: &Input,
+        objective: &dyn Objective,
+    ) -> Result<Self, ModelError> {
+        model.spec().accepts(input)?;
+        let (logits, cache) = run_with_cache(model, input, &objective.references())?;
+        let found = cache.iter().map(|(site, at)| (site.into(), at.clone()));
+        self.activations.extend(found);
+        self.reference = Some(logits);
+        Ok(self)
+    }
+
+    /// Checks that there is a true class, and a target if there are any, of each example and position.
+    pub(crate) fn have_classes(&self, who: &str, logits: [usize; 3]) -> Result<(), ModelError> {
+        let [batch, positions, _] = logits;
+        let given = [Some(&self.truth), self.target.as_ref()];
+        match given
+            .into_iter()
+            .flatten()
+            .find(|all| all.dims() != [batch, positions])
+        {
+            None => Ok(()),
+            Some(all) => {
+                let [examples, of_each] = all.dims();
+                Err(ModelError::Unfit(format!(
+                    "{who}: classes of {examples} examples at {of_each} positions each, for {batch} examples of \
+                     {positions} positions; at the last position alone it is last({who})"
+                )))
+            }
+        }
+    }
+
+    /// Checks that there is something of the shape of the logits.
+    pub(crate) fn have(
+        who: &str,
+        what: &str,
+        given: Option<&Tensor<3>>,
+        logits: [usize; 3],
+    ) -> Result<(), ModelError> {
+        let found = match given {
+            None => "are none".to_string(),
+            Some(given) if given.dims() == logits => return Ok(()),
+            Some(given) => format!("have shape {:?}", given.dims()),
+        };
+        Err(ModelError::Unfit(format!(
+            "{who}: the {what} {found}, must have the shape of the logits, {logits:?}"
+        )))
     }
 
     /// The labels of the examples at these indices, in this order.

@@ -28,12 +28,18 @@ impl<'a> Question<'a> {
     /// Checks that it can be asked of these examples.
     ///
     /// # Errors
-    /// [`CircuitError::Model`] if the input or the objective does not fit the model,
+    /// [`CircuitError::Model`] if the input or the objective does not fit the model, [`CircuitError::Random`] if it draws
+    /// random numbers,
     /// [`CircuitError::Labels`] if there is another number of labels.
     pub fn fits(&self, input: &Input) -> Result<(), CircuitError> {
         let spec = self.model.spec();
         spec.accepts(input)?;
         self.objective.fits(spec)?;
+        if self.model.is_random() {
+            return Err(CircuitError::Random {
+                network: spec.name.clone(),
+            });
+        }
         let (labels, examples) = (self.labels.truth.dims()[0], input.batch());
         if labels != examples {
             return Err(CircuitError::Labels { labels, examples });

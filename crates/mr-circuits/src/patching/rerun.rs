@@ -87,6 +87,7 @@ impl<'a> Base<'a> {
             .pop()
             .expect("the last stage gives the logits")
             .logits();
+        objective.judges(labels, logits.dims())?;
         let values = floats(objective.value(&logits, &cache, labels));
         // A model of one stage has its sites in that one, whatever they say of themselves.
         let at = |name: &str| spec.site(name).map(|site| site.stage.min(stages - 1));

@@ -158,9 +158,16 @@ fn sites_heads_and_paths_that_are_none() {
             ["Sparsity(1.5)", "between 0 and 1"],
         ),
         ("--ablation non", ["--ablation non", "resample, optimal"]),
+        (
+            "--positions 3,8",
+            ["8 is no position of inputs with 8", "0 to 7"],
+        ),
+        ("--positions=-9", ["-9 is no position", "0 to 7"]),
     ] {
         says(&lab, &format!("{discover} {words}"), &parts);
     }
+    lab.run(&format!("{discover} --positions known --tau 1"));
+    lab.run(&format!("circuit attribute {net} --objective kl"));
     let many = format!("circuit attribute {net} --top 1000");
     says(&lab, &many, &["a circuit of 1000 edges: the network has"]);
 }

@@ -5,6 +5,7 @@ use burn::tensor::{Int, Tensor};
 
 use super::Objective;
 use super::margin::class_axis;
+use crate::error::ModelError;
 use crate::hook::Cache;
 use crate::input::Labels;
 
@@ -26,6 +27,13 @@ impl Objective for AnswerDifference {
         "answer-difference".into()
     }
 
+    fn judges(&self, labels: &Labels, logits: [usize; 3]) -> Result<(), ModelError> {
+        match &labels.answers {
+            Some(answers) => Labels::have(&self.name(), "answers", Some(answers), logits),
+            None => labels.have_classes(&self.name(), logits),
+        }
+    }
+
     fn value(&self, logits: &Tensor<3>, _cache: &Cache, labels: &Labels) -> Tensor<1> {
         let answers = answers(logits, labels);
         let mean = |wanted: Tensor<3>| {
@@ -42,6 +50,13 @@ impl Objective for AnswerDifference {
 impl Objective for AnswerProbability {
     fn name(&self) -> String {
         "answer-probability".into()
+    }
+
+    fn judges(&self, labels: &Labels, logits: [usize; 3]) -> Result<(), ModelError> {
+        match &labels.answers {
+            Some(answers) => Labels::have(&self.name(), "answers", Some(answers), logits),
+            None => labels.have_classes(&self.name(), logits),
+        }
     }
 
     fn value(&self, logits: &Tensor<3>, _cache: &Cache, labels: &Labels) -> Tensor<1> {

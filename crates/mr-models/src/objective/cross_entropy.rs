@@ -4,6 +4,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
 
 use super::{Objective, per_example};
+use crate::error::ModelError;
 use crate::hook::Cache;
 use crate::input::Labels;
 
@@ -14,6 +15,10 @@ pub struct CrossEntropy;
 impl Objective for CrossEntropy {
     fn name(&self) -> String {
         "cross-entropy".into()
+    }
+
+    fn judges(&self, labels: &Labels, logits: [usize; 3]) -> Result<(), ModelError> {
+        labels.have_classes(&self.name(), logits)
     }
 
     fn value(&self, logits: &Tensor<3>, _cache: &Cache, labels: &Labels) -> Tensor<1> {

@@ -28,6 +28,10 @@ impl Objective for Dlr {
         at_least_classes("DLR", 3, spec)
     }
 
+    fn judges(&self, labels: &Labels, logits: [usize; 3]) -> Result<(), ModelError> {
+        labels.have_classes(&self.name(), logits)
+    }
+
     fn value(&self, logits: &Tensor<3>, _cache: &Cache, labels: &Labels) -> Tensor<1> {
         let own = pick(logits, &labels.truth);
         let ranked = |rank: usize| ranked(logits, rank);

@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
 
 use super::{Objective, per_example};
+use crate::error::ModelError;
 use crate::hook::Cache;
 use crate::input::Labels;
 
@@ -15,6 +16,15 @@ pub struct KlDivergence;
 impl Objective for KlDivergence {
     fn name(&self) -> String {
         "kl".into()
+    }
+
+    fn judges(&self, labels: &Labels, logits: [usize; 3]) -> Result<(), ModelError> {
+        Labels::have(
+            &self.name(),
+            "reference logits",
+            labels.reference.as_ref(),
+            logits,
+        )
     }
 
     /// # Panics

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 use super::Objective;
 use crate::error::ModelError;
@@ -40,23 +40,34 @@ impl Objective for Last {
         self.of.fits(spec)
     }
 
+    fn judges(&self, labels: &Labels, logits: [usize; 3]) -> Result<(), ModelError> {
+        let [batch, positions, classes] = logits;
+        let positions = positions.min(1);
+        self.of
+            .judges(&labels_at_last(labels), [batch, positions, classes])
+    }
+
     /// # Panics
     /// If the other objective panics, or there is no position.
     fn value(&self, logits: &Tensor<3>, cache: &Cache, labels: &Labels) -> Tensor<1> {
-        let at = |positions: usize| positions - 1;
-        let of_logits = |all: &Tensor<3>| all.clone().narrow(1, at(all.dims()[1]), 1);
-        let last = Labels {
-            truth: labels
-                .truth
-                .clone()
-                .narrow(1, at(labels.truth.dims()[1]), 1),
-            target: (labels.target.as_ref())
-                .map(|target| target.clone().narrow(1, at(target.dims()[1]), 1)),
-            reference: labels.reference.as_ref().map(of_logits),
-            answers: labels.answers.as_ref().map(of_logits),
-            activations: labels.activations.clone(),
-        };
-        self.of.value(&of_logits(logits), cache, &last)
+        self.of
+            .value(&at_last(logits), cache, &labels_at_last(labels))
+    }
+}
+
+/// The last of their positions.
+fn at_last(all: &Tensor<3>) -> Tensor<3> {
+    all.clone().narrow(1, all.dims()[1] - 1, 1)
+}
+
+fn labels_at_last(labels: &Labels) -> Labels {
+    let classes = |all: &Tensor<2, Int>| all.clone().narrow(1, all.dims()[1] - 1, 1);
+    Labels {
+        truth: classes(&labels.truth),
+        target: labels.target.as_ref().map(classes),
+        reference: labels.reference.as_ref().map(at_last),
+        answers: labels.answers.as_ref().map(at_last),
+        activations: labels.activations.clone(),
     }
 }
 

@@ -22,6 +22,10 @@ impl Objective for Margin {
         at_least_classes("margin", 2, spec)
     }
 
+    fn judges(&self, labels: &Labels, logits: [usize; 3]) -> Result<(), ModelError> {
+        labels.have_classes(&self.name(), logits)
+    }
+
     fn value(&self, logits: &Tensor<3>, _cache: &Cache, labels: &Labels) -> Tensor<1> {
         let (class, sign) = match &labels.target {
             Some(target) => (target, -1.0),

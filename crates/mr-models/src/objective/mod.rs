@@ -64,8 +64,20 @@ pub trait Objective: Send + Sync {
         Ok(())
     }
 
+    /// Checks that the labels hold what the objective compares logits of this shape with.
+    ///
+    /// # Errors
+    /// [`ModelError::Unfit`].
+    fn judges(&self, labels: &Labels, logits: [usize; 3]) -> Result<(), ModelError> {
+        let _ = (labels, logits);
+        Ok(())
+    }
+
     /// The value of each example `[batch]`, from logits `[batch, position, class]`, the cache of
     /// [`sites`](Self::sites) and the labels.
+    ///
+    /// # Panics
+    /// May panic on labels that it does not [judge](Self::judges) logits by.
     fn value(&self, logits: &Tensor<3>, cache: &Cache, labels: &Labels) -> Tensor<1>;
 }
 
@@ -94,6 +106,10 @@ impl<O: Objective + ?Sized> Objective for Arc<O> {
 
     fn fits(&self, spec: &ModelSpec) -> Result<(), ModelError> {
         (**self).fits(spec)
+    }
+
+    fn judges(&self, labels: &Labels, logits: [usize; 3]) -> Result<(), ModelError> {
+        (**self).judges(labels, logits)
     }
 
     fn value(&self, logits: &Tensor<3>, cache: &Cache, labels: &Labels) -> Tensor<1> {
@@ -201,6 +217,49 @@ mod tests {
             &targeted,
             &[1.0 - lse, 0.5 - lse, -1.0 - lse],
         );
+    }
+
+    /// What labels lack is told before it is missed.
+    #[test]
+    fn labels_that_do_not_fit_are_told() {
+        let device = Device::flex();
+        let logits = Tensor::<3>::ones([2, 3, 4], &device);
+        let one = Labels::of_classes(&[0, 1], &device);
+        let each = Labels {
+            truth: Tensor::zeros([2, 3], &device),
+            ..one.clone()
+        };
+        let short = logits.clone().narrow(1, 0, 2);
+        let full = (each.clone().with_reference(logits.clone())).with_answers(logits.clone());
+        let half = each
+            .clone()
+            .with_reference(short.clone())
+            .with_answers(short);
+        let judges = |name: &str, labels: &Labels| {
+            let judged = by_name(name).unwrap().judges(labels, logits.dims());
+            judged.err().map(|error| error.to_string())
+        };
+        let at_each = ["cross-entropy", "margin", "dlr", "answer-difference"];
+        for name in at_each {
+            let told = judges(name, &one).unwrap();
+            let parts = [name, "at 1 positions", "of 3 positions", "last("];
+            assert!(parts.iter().all(|part| told.contains(part)), "{told}");
+            assert_eq!(judges(name, &each), None);
+            assert_eq!(judges(&format!("last({name})"), &one), None);
+        }
+        for name in ["kl", "squared-error"] {
+            assert!(judges(name, &each).unwrap().contains("are none"));
+            assert!(judges(&format!("margin - 2 {name}"), &each).is_some());
+        }
+        for name in ["kl", "squared-error", "answer-probability"] {
+            let told = judges(name, &half).unwrap();
+            assert!(
+                told.contains("[2, 2, 4]") && told.contains("[2, 3, 4]"),
+                "{told}"
+            );
+            assert_eq!(judges(name, &full), None);
+            assert_eq!(judges(&format!("last({name})"), &half), None);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use burn::tensor::{Tensor, TensorData};
 
 use super::Objective;
+use crate::error::ModelError;
 use crate::hook::Cache;
 use crate::input::Labels;
 
@@ -17,6 +18,15 @@ pub struct SquaredError {
 impl Objective for SquaredError {
     fn name(&self) -> String {
         "squared-error".into()
+    }
+
+    fn judges(&self, labels: &Labels, logits: [usize; 3]) -> Result<(), ModelError> {
+        Labels::have(
+            &self.name(),
+            "reference logits",
+            labels.reference.as_ref(),
+            logits,
+        )
     }
 
     /// # Panics

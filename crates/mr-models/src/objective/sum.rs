@@ -65,6 +65,11 @@ impl Objective for Sum {
         self.terms.iter().try_for_each(|(_, term)| term.fits(spec))
     }
 
+    fn judges(&self, labels: &Labels, logits: [usize; 3]) -> Result<(), ModelError> {
+        let mut terms = self.terms.iter();
+        terms.try_for_each(|(_, term)| term.judges(labels, logits))
+    }
+
     /// # Panics
     /// If there is no term, or a term panics.
     fn value(&self, logits: &Tensor<3>, cache: &Cache, labels: &Labels) -> Tensor<1> {

@@ -1,8 +1,9 @@
 use burn::tensor::Device;
 use mr_models::objective::{self, by_name};
 use mr_models::{
-    Architecture, Cache, ConvNet, Edit, Hook, Intervened, Labels, Mlp, Network, NormKind, OfLength,
-    Region, Rewrite as Rewriting, class_tensor, floats, run_with_cache,
+    Architecture, Cache, ConvNet, DefenceConfig, Defended, Edit, Hook, Intervened, Labels, Mlp,
+    Network, NormKind, OfLength, Region, Rewrite as Rewriting, class_tensor, floats,
+    run_with_cache,
 };
 
 use super::*;
@@ -290,4 +291,15 @@ fn what_does_not_fit_is_named() {
             .to_string()
             .contains("2 labels for 1 examples")
     );
+    let labels = Labels::of_classes(&[0], &Device::flex());
+    let question = Question::new(&net, &objective::KlDivergence, &labels);
+    let found = Sweep::default().patch(question, &pair, Direction::Noise, &[], &mut |_, _| {});
+    let error = found.unwrap_err().to_string();
+    assert!(error.contains("reference logits are none"), "{error}");
+    let noise: DefenceConfig = "noise=0.1".parse().unwrap();
+    let random = Defended::by_config(net, &[noise]).unwrap();
+    let question = Question::new(&random, &objective::Margin, &labels);
+    let found = Sweep::default().patch(question, &pair, Direction::Noise, &[], &mut |_, _| {});
+    let error = found.unwrap_err().to_string();
+    assert!(error.contains("draws random numbers"), "{error}");
 }

@@ -2,13 +2,13 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
-use mr_circuits::{Circuit, Path, Ranking, edge_attribution};
+use mr_circuits::{Circuit, EdgeScores, Path, Ranking, edge_attribution};
 use mr_metrics::RecordKind;
-use mr_models::Model;
+use mr_models::{Model, Network, Objective, floats, values_at};
 use serde_json::json;
 
 use super::found::FoundFlags;
-use super::given::PairFlags;
+use super::given::{Given, PairFlags};
 use super::heads;
 use crate::console::{Console, Outcome};
 use crate::settings::Common;
@@ -87,6 +87,9 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let mut begun = opened.begin(RecordKind::CircuitAttribute, config)?;
     let objective = objective.as_ref();
     let scores = edge_attribution(network, &given.pair, &given.labels, objective, path)?;
+    if path == Path::Clean {
+        warn_where_flat(network, given, objective, &scores, console)?;
+    }
     let effect = |head: &str| scores.get(&format!("{head}->logits")).ok();
     heads::compared(network, given.pair.clean(), effect, &mut begun.record)?;
     let circuit = match (arguments.top, arguments.greedy) {
@@ -96,4 +99,30 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     };
     let title = format!("{}: {}", objective.name(), opened.title());
     arguments.found.tell(circuit, &title, begun, console)
+}
+
+/// Says that what is measured from the clean run itself has no slope there.
+fn warn_where_flat(
+    network: &Network,
+    given: &Given,
+    objective: &dyn Objective,
+    scores: &EdgeScores,
+    console: &Console,
+) -> Result<()> {
+    let mean = |input| -> Result<f32> {
+        let (values, _) = values_at(network, input, &given.labels, objective, &[])?;
+        Ok(floats(values.mean())[0])
+    };
+    let change = (mean(given.pair.corrupt())? - mean(given.pair.clean())?).abs();
+    let largest = scores.scores.iter().map(|(_, score)| score.abs());
+    let largest = largest.fold(0.0, f32::max);
+    if largest < 1e-3 * change {
+        console.warn(format!(
+            "{} changes by {change:.3} between the two inputs, but the largest score is {largest:.0e}: it has no \
+             slope at the clean input, as all that is measured from the clean run, such as kl; --steps 5 follows \
+             the path from the corrupt input",
+            objective.name()
+        ));
+    }
+    Ok(())
 }

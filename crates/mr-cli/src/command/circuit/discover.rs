@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use mr_circuits::{Ablation, AtLast, Circuit, MaskConfig, Pair, Pressure, acdc, learned_masks};
+use mr_circuits::{
+    Ablation, AtPositions, Circuit, MaskConfig, Pair, Pressure, acdc, learned_masks,
+};
 use mr_metrics::RecordKind;
-use mr_models::Model;
+use mr_models::{Model, Network};
 use serde_json::json;
 
 use super::ablation::ablation;
+use super::asked::AskedFlags;
 use super::found::FoundFlags;
 use super::given::PairFlags;
 use crate::console::{Console, Outcome};
@@ -40,7 +43,7 @@ enum Method {
 /// many as are not worth it. Masks need a residual stream.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  mr circuit discover --model runs/induction --limit 50 --last --tau 0.01 --out runs/induction-acdc
+  mr circuit discover --model runs/induction --limit 50 --positions last --tau 0.01 --out runs/induction-acdc
   mr circuit discover --model runs/induction --clean '1 2 3 1' --corrupt '1 2 3 4' --objective kl \\
     --tau 0.01 --journal acdc.jsonl --save induction.json
   mr circuit discover --model runs/induction --method masks --sparsity 0.95 --ablation optimal
@@ -88,10 +91,8 @@ pub(crate) struct Arguments {
         help_heading = "Discovery"
     )]
     ablation: String,
-    /// Read the divergence at the last position alone, where the answers to a task stand: at the others a network
-    /// of language guesses, and every edge may be needed to guess alike
-    #[arg(long, help_heading = "Discovery")]
-    last: bool,
+    #[command(flatten)]
+    asked: AskedFlags,
     #[command(flatten)]
     found: FoundFlags,
     #[command(flatten)]
@@ -159,6 +160,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         .given
         .open(&arguments.on, &arguments.common, |_| Ok(()))?;
     let (network, pair) = (&opened.subject.network, &opened.data.pair);
+    let asked = arguments.asked.of(&opened.data, &network.device())?;
     let masks = arguments.masks(opened.settings.seed.unwrap_or(0));
     let tau = arguments.tau.unwrap_or(TAU);
     let edges = network.spec().wiring.edges();
@@ -172,7 +174,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
             "setting": about,
             "steps": (arguments.method == Method::Masks).then_some(masks.steps),
             "ablation": arguments.ablation,
-            "last": arguments.last,
+            "positions": arguments.asked.positions.to_string(),
             "pruned": arguments.found.prunes(),
         },
     });
@@ -190,11 +192,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         masks,
         journal,
     };
-    let found = if arguments.last {
-        search.run(AtLast(network), console)?
-    } else {
-        search.run(network, console)?
-    };
+    let found = search.run(&AtPositions::new(network, asked), console)?;
     let title = format!("{method} {about}: {}", opened.title());
     arguments.found.tell(found, &title, begun, console)
 }
@@ -210,7 +208,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn run<M: Model + Clone>(&self, model: M, console: &Console) -> Result<Circuit> {
+    fn run(&self, model: &AtPositions<&Network>, console: &Console) -> Result<Circuit> {
         let (pair, ablation) = (self.pair, self.ablation);
         Ok(match self.method {
             Method::Acdc => {

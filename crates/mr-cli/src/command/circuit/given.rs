@@ -60,11 +60,25 @@ pub(super) struct PairFlags {
 pub(super) struct Given {
     pub(super) pair: Pair,
     pub(super) labels: Labels,
+    /// By example the first position whose next token can be known, where a task says so.
+    pub(super) known_from: Option<Vec<usize>>,
     /// What is measured where nothing says so, if there are answers to measure.
     usual: Option<&'static str>,
     /// What a record says of where it comes from.
     origin: Value,
     name: String,
+}
+
+impl Given {
+    /// The same with what an objective such as a divergence compares with: the clean run.
+    fn referring(mut self, settings: &Settings, network: &Network) -> Result<Self> {
+        if let Some(name) = settings.objective.as_deref().or(self.usual) {
+            let objective = objective::by_name(name)?;
+            objective.fits(network.spec())?;
+            self.labels = (self.labels).with_run(network, self.pair.clean(), objective.as_ref())?;
+        }
+        Ok(self)
+    }
 }
 
 impl Examples for Given {
@@ -122,7 +136,7 @@ impl PairFlags {
             let spec = network.spec();
             spec.accepts(given.pair.clean()).context("clean")?;
             spec.accepts(given.pair.corrupt()).context("corrupt")?;
-            Ok(given)
+            given.referring(settings, network)
         })
     }
 
@@ -155,6 +169,7 @@ impl PairFlags {
         let labels: Vec<usize> = labels.take(pair.clean().batch()).collect();
         Ok(Given {
             labels: Labels::of_classes(&labels, device),
+            known_from: None,
             usual: Some("margin"),
             origin: json!({ "pair": { "file": path, "limit": self.limit } }),
             name: path.display().to_string(),
@@ -198,6 +213,7 @@ impl PairFlags {
         let mut given = Given {
             pair,
             labels: Labels::of_classes(&vec![0; batch], device),
+            known_from: None,
             usual: None,
             origin: json!({ "pair": {
                 "clean": self.clean,
@@ -258,6 +274,7 @@ fn prompts(settings: &Settings, network: &Network) -> Result<Given> {
     Ok(Given {
         pair: Pair::new(drawn.clean(&device), drawn.corrupt(&device))?,
         labels: drawn.labels(network.spec().classes, &device)?,
+        known_from: Some(drawn.prompts().iter().map(|one| one.known_from).collect()),
         usual: Some("answer-difference"),
         origin: json!({ "data": json(data)?, "split": settings.split }),
         name: drawn.name().to_string(),

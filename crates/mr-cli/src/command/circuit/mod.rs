@@ -1,6 +1,7 @@
 //! `mr circuit`.
 
 mod ablation;
+mod asked;
 mod attribute;
 mod damage;
 mod diff;

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use mr_circuits::{
-    Circuit, FRACTIONS, Faithfulness, Ranking, completeness, curve, minimality, random_faithfulness,
+    AtPositions, Circuit, FRACTIONS, Faithfulness, Ranking, completeness, curve, minimality,
+    random_faithfulness,
 };
 use mr_metrics::RecordKind;
 use mr_models::Model;
@@ -18,6 +19,7 @@ use serde_json::json;
 use self::result::Found;
 use self::worst::Search;
 use super::ablation::ablation;
+use super::asked::AskedFlags;
 use super::given::PairFlags;
 use crate::command::search::{SearchFlags, climber};
 use crate::command::threat::ThreatFlags;
@@ -82,6 +84,8 @@ pub(crate) struct Arguments {
     #[arg(long, help_heading = "Evaluation")]
     minimality: bool,
     #[command(flatten)]
+    asked: AskedFlags,
+    #[command(flatten)]
     threat: ThreatFlags,
     #[command(flatten)]
     search: SearchFlags,
@@ -101,6 +105,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
             arguments.search.apply(layers)
         })?;
     let (network, given, settings) = (&opened.subject.network, &opened.data, &opened.settings);
+    let asked = arguments.asked.of(given, &network.device())?;
     let seed = settings.seed.unwrap_or(0);
     let objective = opened.objective()?;
     let search = match &settings.threat {
@@ -125,6 +130,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
             "draws": arguments.draws,
             "nodes": arguments.nodes,
             "minimality": arguments.minimality,
+            "positions": arguments.asked.positions.to_string(),
         },
     });
     if let Some(threat) = &settings.threat {
@@ -134,8 +140,9 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let begun = opened.begin(RecordKind::CircuitEvaluate, config)?;
     let cut = circuit.cut_edges();
     let ablation = ablation(&arguments.ablation, network, &given.pair, &cut, console)?;
+    let at_positions = AtPositions::new(network, asked.clone());
     let measure = Faithfulness::new(
-        network,
+        &at_positions,
         given.pair.clean(),
         &given.labels,
         objective.as_ref(),
@@ -167,7 +174,9 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         needs.extend(named.map(|need| (circuit.wiring().name(need.edge), need.change)));
     }
     let worst = match &search {
-        Some(search) => Some(search.run(network, &circuit, &given.pair, &ablation, console)?),
+        Some(search) => {
+            Some(search.run((network, &asked), &circuit, &given.pair, &ablation, console)?)
+        }
         None => None,
     };
     let found = Found {

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use burn::tensor::{Int, Tensor};
 use mr_attacks::{Draw, Goal, Meter, Never, ObjectiveAttack, ThreatModel, Victim};
-use mr_circuits::{Ablation, Circuit, Divergence, Diverging, Pair};
+use mr_circuits::{Ablation, Asked, AtPositions, Circuit, Divergence, Diverging, Pair};
 use mr_models::{Input, InputKind, Labels, Model, Network, OfLength, Place, Workers, floats};
 
 use crate::console::Console;
@@ -53,7 +53,7 @@ impl Search<'_> {
     /// its own corrupt example, and attacks may leave examples of a batch behind.
     pub(super) fn run(
         &self,
-        network: &Network,
+        (network, asked): (&Network, &Asked),
         circuit: &Circuit,
         pair: &Pair,
         ablation: &Ablation,
@@ -62,30 +62,24 @@ impl Search<'_> {
         let examples = pair.clean().batch();
         let bar = console.bar(&self.attack.name(), examples);
         let done = std::sync::atomic::AtomicUsize::new(0);
-        let shared = match ablation {
-            Ablation::Resample(_) => None,
-            _ => Some(Diverging::new(network, circuit, ablation)?),
-        };
         let found = Workers::new(self.threads).map(examples, |example| {
             let row = Tensor::<1, Int>::from_data([example as i64], &network.device());
-            let own;
-            let side = match (&shared, ablation) {
-                (None, Ablation::Resample(corrupt)) => {
+            let own = AtPositions::new(network, asked.select(row.clone()));
+            let side = match ablation {
+                Ablation::Resample(corrupt) => {
                     let corrupt = Ablation::Resample(corrupt.select(row.clone()));
-                    own = Diverging::new(network, circuit, &corrupt)?;
-                    &own
+                    Diverging::new(&own, circuit, &corrupt)?
                 }
-                (Some(shared), _) => shared,
-                (None, _) => bail!("an ablation that all examples share is shared"),
+                shared => Diverging::new(&own, circuit, shared)?,
             };
             let clean = pair.clean().select(row.clone());
             let corrupt = pair.corrupt().select(row);
             let example = example as u64;
             let found = match &clean {
-                Input::Real(_) => self.one(side, example, clean, &corrupt)?,
+                Input::Real(_) => self.one(&side, example, clean, &corrupt)?,
                 // A site is as long as the text.
                 Input::Tokens(tokens) => {
-                    let sized = OfLength::new(side, tokens.dims()[1])?;
+                    let sized = OfLength::new(&side, tokens.dims()[1])?;
                     self.one(&sized, example, clean, &corrupt)?
                 }
             };
