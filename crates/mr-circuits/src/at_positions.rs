@@ -251,7 +251,7 @@ mod tests {
         let at_last = AtPositions::new(&net, asked);
         let last = acdc(at_last, &pair, &corrupt, 1e-4, None, quiet).unwrap();
         assert!(
-            0 < last.len() && last.len() < all,
+            !last.is_empty() && last.len() < all,
             "{} of {all}",
             last.len()
         );
