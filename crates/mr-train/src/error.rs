@@ -56,7 +56,9 @@ pub enum TrainError {
         differences: String,
     },
     /// A checkpoint cannot be written; the one before it, if there is one, is still whole.
-    #[error("cannot write a checkpoint: {0}; what was written before is whole")]
+    #[error(
+        "cannot write a checkpoint: {0}; what was written before is whole: make room and give the same command again"
+    )]
     Write(ModelError),
     /// Activations on disk cannot be written or read.
     #[error("{path}: {reason}; {advice}", path = path.display())]

@@ -123,6 +123,56 @@ fn full_disks() {
     assert!(!lab.path("judged/record.json").exists());
 }
 
+/// What a fit wrote before the disk was full is whole, and it goes on from there to the same dictionary.
+#[cfg(unix)]
+#[test]
+fn dictionaries_on_full_disks() {
+    use predicates::prelude::PredicateBooleanExt;
+    use predicates::str::contains;
+
+    let lab = Lab::new();
+    lab.net();
+    let fit = "sae train --model net --site linear1.hook_out --width 16 --k 2 --limit 64 --batch-size 8 --buffer 16 \
+               --set sae.length.checkpoint=2 --steps";
+    lab.run(&format!("{fit} 6 --out whole"));
+    let advice = "make room and";
+    on_a_full_disk(&lab, 4, &format!("{fit} 6 --out full"))
+        .assert()
+        .code(2)
+        .stderr(contains("cannot write a checkpoint").and(contains(advice)));
+    let shards = format!("{fit} 6 --shards shards --out from-shards");
+    on_a_full_disk(&lab, 0, &shards)
+        .assert()
+        .code(2)
+        .stderr(contains("00000.safetensors: File too large").and(contains(advice)));
+    lab.run(&format!("{fit} 6 --out full"));
+    lab.run(&shards);
+    for folder in ["full", "from-shards"] {
+        let left = std::fs::read_dir(lab.path(folder)).unwrap();
+        let names = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert!(names.into_iter().all(|name| !name.starts_with('.')));
+    }
+    let file = "dictionary.safetensors";
+    let read = |folder: &str| lab.read(&format!("{folder}/{file}"));
+    assert_eq!(read("full"), read("whole"));
+
+    // A shard that was damaged since is named, and the others are kept.
+    let second = lab.path("shards/00001.safetensors");
+    let bytes = std::fs::read(&second).unwrap();
+    std::fs::write(&second, &bytes[..bytes.len() / 2]).unwrap();
+    says(
+        &lab,
+        &format!("{shards} --overwrite"),
+        &[
+            "00001.safetensors",
+            "remove it and write the activations again",
+        ],
+    );
+    std::fs::remove_file(&second).unwrap();
+    lab.run(&format!("{shards} --overwrite"));
+    assert_eq!(std::fs::read(&second).unwrap(), bytes);
+}
+
 #[test]
 fn checkpoints_of_another_run() {
     let lab = Lab::new();

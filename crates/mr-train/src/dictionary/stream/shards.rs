@@ -79,7 +79,10 @@ fn write(
     let count = values.len() / stream.width();
     let tensors = [(TENSOR.to_string(), vec![count, stream.width()], values)];
     let said = json!({ "version": VERSION, "about": about }).to_string();
-    write_tensors(path, &tensors, &[(ABOUT, &said)]).map_err(|error| full(path, &error))?;
+    write_tensors(path, &tensors, &[(ABOUT, &said)]).map_err(|error| match error {
+        ModelError::File { source, .. } => full(path, &source),
+        other => full(path, &other),
+    })?;
     Ok(count)
 }
 
