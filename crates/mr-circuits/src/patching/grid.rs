@@ -141,19 +141,26 @@ impl Grid {
         Ok(Self::of(rows, |_| "all".into()))
     }
 
-    /// Heads of a transformer, channels of every `hook_out` elsewhere.
+    /// Heads of a transformer, whole sites of another network of tokens, such as the steps of a recurrent one, and
+    /// channels of every `hook_out` elsewhere; not of the logits.
     ///
     /// # Errors
-    /// [`CircuitError::Model`] if the network has neither.
+    /// [`CircuitError::Model`] if the network has none.
     pub fn of_network(spec: &ModelSpec) -> Result<Self, CircuitError> {
-        let is_of_heads = spec.site("blocks.0.attn.hook_z").is_ok();
-        if is_of_heads || matches!(spec.input, InputKind::Tokens { .. }) {
+        if spec.site("blocks.0.attn.hook_z").is_ok() {
             return Self::heads(spec, "z");
         }
+        let is_of_tokens = matches!(spec.input, InputKind::Tokens { .. });
         let sites = spec.sites.iter().map(|site| site.name.as_str());
-        let sites: Vec<&str> = sites.filter(|name| name.ends_with("hook_out")).collect();
+        let sites: Vec<&str> = sites
+            .filter(|name| is_of_tokens || name.ends_with("hook_out"))
+            .collect();
         // The last one holds the logits.
-        Self::channels(spec, &sites[..sites.len().saturating_sub(1)])
+        let sites = &sites[..sites.len().saturating_sub(1)];
+        if is_of_tokens {
+            return Self::sites(spec, sites);
+        }
+        Self::channels(spec, sites)
     }
 
     /// The first columns alone: the positions that an input has.

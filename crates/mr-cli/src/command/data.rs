@@ -127,6 +127,7 @@ fn list(console: &Console) -> Result<Outcome> {
         ("greater-than", "years that end after they began, drawn"),
         ("brackets", "whether brackets are balanced, drawn"),
         ("modular-addition", "sums modulo a number, drawn"),
+        ("parity", "whether the number of ones is even, drawn"),
         ("acronyms", "the third letter of three, drawn"),
         ("text", "your own text (data.text, data.tokenizer)"),
         (

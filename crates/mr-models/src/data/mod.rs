@@ -41,7 +41,7 @@ pub use cache::{CACHE_VARIABLE, DataCache};
 pub use dataset::Dataset;
 pub use error::DataError;
 pub use language::{
-    Brackets, Counterfactual, IndirectObject, ModularAddition, Prompt, Prompts, Repeated,
+    Brackets, Counterfactual, IndirectObject, ModularAddition, Parity, Prompt, Prompts, Repeated,
     SEQUENCE_NAMES, Sequences, Task, load_prompts, load_sequences, load_sequences_from, tokenizer,
     tokenizer_from,
 };

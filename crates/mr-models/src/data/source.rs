@@ -79,7 +79,7 @@ pub struct DataConfig {
     /// `idx`: the labels of the test split; without them it is that of `labels`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_labels: Option<PathBuf>,
-    /// `repeated`, `brackets` and text: tokens that a model reads; 32 by default.
+    /// `repeated`, `brackets`, `parity` and text: tokens that a model reads; 32 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<usize>,
     /// `repeated`, `modular-addition`: number of different tokens; 64 by default.

@@ -258,6 +258,16 @@ fn heads_positions_and_channels_are_grids() {
     assert_eq!((positions.rows.len(), positions.columns.len()), (2, 4));
     let grid = Grid::channels(copier().spec(), &["linear1.hook_out"]).unwrap();
     assert_eq!(grid.spread(&[0.5, 0.25]), [[0.5, 0.25]]);
+    let recurrent = mr_models::compiled::automaton(&Device::flex()).network;
+    let usual = [&net, &copier(), &recurrent].map(|net| {
+        let spots = Grid::of_network(net.spec()).unwrap().spots();
+        spots.first().map(ToString::to_string).unwrap()
+    });
+    assert_eq!(usual[0], heads.spots()[0].to_string());
+    assert_eq!(
+        usual[1..],
+        ["linear1.hook_out[:, 0]", "steps.0.hook_hidden"]
+    );
     let error = |found: Result<Grid, CircuitError>| found.unwrap_err().to_string();
     assert!(error(Grid::heads(net.spec(), "zz")).contains("did you mean z"));
     assert!(error(Grid::heads(copier().spec(), "z")).contains("blocks.0.attn.hook_z"));

@@ -42,7 +42,7 @@ pub(super) struct PairFlags {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["clean", "corrupt"])]
     pair: Option<PathBuf>,
     /// A task that draws prompts, their counterfactuals and their answers: repeated, indirect-object, greater-than,
-    /// brackets, modular-addition, acronyms [default: the one that the network learned]
+    /// brackets, modular-addition, acronyms, parity [default: the one that the network learned]
     #[arg(long, value_name = "NAME", conflicts_with_all = ["clean", "corrupt", "pair"])]
     data: Option<String>,
     /// Part of the task's prompts: train or test

@@ -1,7 +1,9 @@
 //! Which sequences are meant, and getting them.
 
 use super::text::windows;
-use super::{Brackets, IndirectObject, ModularAddition, Prompts, Repeated, Sequences, Task};
+use super::{
+    Brackets, IndirectObject, ModularAddition, Parity, Prompts, Repeated, Sequences, Task,
+};
 use crate::data::cache::DataCache;
 use crate::data::error::DataError;
 use crate::data::source::{DataConfig, Split};
@@ -9,13 +11,14 @@ use crate::error::{ModelError, hint};
 use crate::tokenizer::Tokenizer;
 
 /// The names of sequences that [`DataConfig::name`] may have.
-pub const SEQUENCE_NAMES: [&str; 8] = [
+pub const SEQUENCE_NAMES: [&str; 9] = [
     "repeated",
     "indirect-object",
     "greater-than",
     "brackets",
     "modular-addition",
     "acronyms",
+    "parity",
     "shakespeare",
     "text",
 ];
@@ -49,6 +52,7 @@ impl DataConfig {
                 Task::ModularAddition(ModularAddition::new(vocabulary.saturating_sub(1))?)
             }
             "acronyms" => Task::Acronyms,
+            "parity" => Task::Parity(Parity::new(context)?),
             "shakespeare" | "text" => return Ok(None),
             name => {
                 return Err(DataError::Unknown {

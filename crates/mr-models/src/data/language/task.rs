@@ -2,7 +2,8 @@
 
 use super::draw::Draw;
 use super::{
-    Brackets, IndirectObject, ModularAddition, Prompts, Repeated, Sequences, acronyms, greater_than,
+    Brackets, IndirectObject, ModularAddition, Parity, Prompts, Repeated, Sequences, acronyms,
+    greater_than,
 };
 use crate::data::error::DataError;
 
@@ -40,6 +41,8 @@ pub enum Task {
     ModularAddition(ModularAddition),
     /// The third letter of three.
     Acronyms,
+    /// Whether the number of ones is even.
+    Parity(Parity),
 }
 
 impl Task {
@@ -52,6 +55,7 @@ impl Task {
             Self::Brackets(_) => "brackets",
             Self::ModularAddition(_) => "modular-addition",
             Self::Acronyms => "acronyms",
+            Self::Parity(_) => "parity",
         }
     }
 
@@ -64,6 +68,7 @@ impl Task {
             Self::Brackets(_) => Brackets::token_names(),
             Self::ModularAddition(task) => task.token_names(),
             Self::Acronyms => acronyms::token_names(),
+            Self::Parity(_) => Parity::token_names(),
         }
     }
 
@@ -77,6 +82,7 @@ impl Task {
             Self::Brackets(task) => task.prompt(draw),
             Self::ModularAddition(task) => task.prompt(draw),
             Self::Acronyms => acronyms::prompt(draw),
+            Self::Parity(task) => task.prompt(draw),
         }
     }
 

@@ -44,7 +44,8 @@ pub(crate) struct Arguments {
     on: NetworkFlags,
     #[command(flatten)]
     given: PairFlags,
-    /// What spots are: heads, positions, channels or sites [default: heads, where there are any, else channels]
+    /// What spots are: heads, positions, channels or sites [default: heads, where there are any, else the
+    /// channels of a network of images and the sites of one of tokens]
     #[arg(long, value_name = "WHAT", help_heading = "Patching")]
     over: Option<String>,
     /// Of heads or positions one short name of a site (z, q, k, v, result, pattern; resid_pre, mlp_out, ...), of
