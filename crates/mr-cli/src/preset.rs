@@ -44,7 +44,7 @@ pub(crate) const PRESETS: [Preset; 7] = [
     },
     Preset {
         name: "transformer",
-        about: "a decoder of 2 blocks, 64 wide, 4 heads, MLPs of 256 neurons (d_mlp = 0 for none)",
+        about: "2 blocks, 64 wide, 4 heads, MLPs of 256 neurons (d_mlp = 0 for none): a decoder of tokens, a vision transformer",
         make: || Architecture::Transformer(Transformer::default()),
     },
 ];

@@ -101,7 +101,7 @@ impl Arguments {
         if let Some(name) = &self.arch {
             let mut table = toml::Table::try_from(preset::named(name)?).context("--arch")?;
             // These are the data's to say.
-            for key in ["input", "features", "classes"] {
+            for key in ["input", "features", "classes", "causal"] {
                 table.remove(key);
             }
             layers.replace("model", table.into(), "--arch")?;

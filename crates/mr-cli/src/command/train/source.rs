@@ -105,7 +105,8 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
-    use mr_models::{Architecture, TransformerInput};
+    use burn::tensor::Device;
+    use mr_models::{Architecture, Network, Transformer, TransformerInput};
 
     use super::*;
     use crate::settings::Settings;
@@ -149,5 +150,16 @@ mod tests {
             TransformerInput::Image { patch: 4, .. }
         ));
         assert_eq!((net.classes, net.causal), (10, false));
+        let causal = Architecture::Transformer(Transformer {
+            causal: true,
+            ..net
+        });
+        let error = Network::init(causal, 0, &Device::flex())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("causal is true, must be false for images"),
+            "{error}"
+        );
     }
 }

@@ -367,6 +367,14 @@ impl Transformer {
                 if shape[1..].iter().any(|side| !side.is_multiple_of(*patch)) {
                     return refuse("patch", patch.to_string(), "a divisor of height and width");
                 }
+                if self.causal {
+                    // The class token stands first.
+                    return refuse(
+                        "causal",
+                        "true".into(),
+                        "false for images, which are seen as a whole",
+                    );
+                }
                 if self.unembedding == Unembedding::Tied {
                     return refuse("unembedding", "tied".into(), "own or none for images");
                 }
