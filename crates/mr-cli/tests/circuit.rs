@@ -301,3 +301,28 @@ fn a_lens_reads_every_layer() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("token 9"), "{said}");
 }
+
+/// Every part of the tool takes a vision transformer.
+#[test]
+fn a_vision_transformer_is_asked_as_any_other() {
+    let lab = Lab::new();
+    let trained = lab.json(
+        "train --arch transformer --layers 1 --limit 400 --steps 60 --batch-size 32 --lr 0.003 --out vit \
+         --set model.d_model=16 --set model.heads=2 --set model.d_mlp=32",
+    );
+    let accuracy = lab.json("eval --model vit --limit 200");
+    let accuracy = accuracy["clean_accuracy"].as_f64().unwrap();
+    assert!(accuracy > 0.3, "{accuracy} after {trained}");
+    lab.run("attack --model vit --limit 20 --epsilon 0.1 --steps 5 --save pair.safetensors");
+    let edges =
+        "circuit attribute --model vit --pair pair.safetensors --top 10 --greedy --save vit.json";
+    assert_eq!(lab.json(edges)["kept"], 10);
+    lab.run("circuit evaluate --model vit --pair pair.safetensors --circuit vit.json --draws 3");
+    lab.run("circuit damage --model vit --limit 20 --epsilon 0.2 --out damage");
+    lab.run(
+        "sae train --model vit --site blocks.0.hook_resid_post --k 4 --width 32 --steps 10 --batch-size 64 \
+         --limit 20 --out dictionary",
+    );
+    lab.run("sae eval --model vit --dictionary dictionary --limit 10");
+    lab.run("sae features --model vit --dictionary dictionary --limit 10 --out features");
+}

@@ -100,7 +100,8 @@ fn direct(placed: &Placed<'_>, directions: &Tensor<2>, input: &Input) -> Result<
     const SCALE: &str = "ln_final.hook_scale";
     let network = placed.network;
     let [latents, channels] = directions.dims();
-    let change: Tensor<3> = directions.clone().unsqueeze_dim(0);
+    // One example each: of several positions an image's network reads one.
+    let change: Tensor<3> = directions.clone().unsqueeze_dim(1);
     let stream = if placed.writes.ends_with("hook_resid_pre") {
         Some(change)
     } else {
@@ -112,7 +113,7 @@ fn direct(placed: &Placed<'_>, directions: &Tensor<2>, input: &Input) -> Result<
     let scale = if network.spec().site(SCALE).is_ok() {
         let (_, cache) = run_with_cache(network, input, &[SCALE])?;
         let scale = cache.get(SCALE)?.clone().mean_dim(0).mean_dim(1);
-        Some(scale.expand([1, latents, 1]))
+        Some(scale.expand([latents, 1, 1]))
     } else {
         None
     };
