@@ -29,6 +29,7 @@
 //! | sae-train | `data`, `split`, `sae`, `sites`, `other`, `trained` |
 //! | sae-eval | `data`, `split`, `dictionaries`, `sites`, `loss`, `trained` |
 //! | sae-features | `data`, `split`, `dictionary`, `sites`, `features`, `trained` |
+//! | sae-card | `data`, `split`, `dictionary`, `site`, `norm`, `card`, `seeds`, `beside`, `attack`, `evaluation`, `trained` |
 //! | measure | `data`, `split`, `measure`, `threat`, `attack`, `epsilons`, `trained` |
 //!
 //! `trained` is what the network says of itself: `name`, `seed`, `step`, and the tables `model`,

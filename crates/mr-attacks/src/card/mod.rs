@@ -37,7 +37,9 @@ pub struct CardConfig {
     /// and blame is laid at.
     pub epsilons: Vec<f32>,
     /// How many latents, the most active ones, are tried one by one; 0 for none.
-    pub latents: usize,
+    pub count: usize,
+    /// These latents are tried in their place, counted from 0, where any are named.
+    pub latents: Vec<usize>,
     /// How often the radius that flips a latent is halved: it is known to `epsilon / 2^halvings`.
     pub halvings: u32,
     /// How many of the strongest latents of an example are compared by Jaccard's index, and how many are named
@@ -55,7 +57,8 @@ impl Default for CardConfig {
     fn default() -> Self {
         Self {
             epsilons: vec![0.05, 0.1, 0.15, 0.2, 0.25, 0.3],
-            latents: 16,
+            count: 16,
+            latents: Vec::new(),
             halvings: 5,
             top: 10,
             hold_output: 10.0,
@@ -66,6 +69,21 @@ impl Default for CardConfig {
 }
 
 impl CardConfig {
+    /// How many latents of a dictionary are tried one by one.
+    pub fn tried(&self, of: usize) -> usize {
+        if self.latents.is_empty() {
+            self.count.min(of)
+        } else {
+            self.latents.len()
+        }
+    }
+
+    /// How many attacks over the data a card takes, of a dictionary of so many latents.
+    pub fn attacks(&self, latents: usize) -> usize {
+        let flipping = self.tried(latents) * (1 + self.halvings as usize);
+        self.epsilons.len() * Against::ALL.len() + flipping
+    }
+
     /// Checks ranges.
     ///
     /// # Errors
@@ -132,8 +150,8 @@ struct Setup<'a> {
 /// `false` the run stops.
 ///
 /// # Errors
-/// [`AttackError`] if settings are out of range, if dictionary, site, threat or data do not fit the model, or if
-/// `progress` stops it.
+/// [`AttackError`] if settings are out of range, if dictionary, site, threat or data do not fit the model, if the model
+/// is right on no example, or if `progress` stops it.
 #[expect(
     clippy::too_many_arguments,
     reason = "what is attacked, how, and how it is told"
@@ -155,9 +173,12 @@ pub fn card(
         ));
     }
     let spot = Spot::new(dictionary, site, model.spec())?;
-    let latents = config.latents.min(spot.latents());
-    let flipping = latents * (1 + config.halvings as usize);
-    let of = config.epsilons.len() * Against::ALL.len() + flipping;
+    let latents = spot.latents();
+    if let Some(latent) = config.latents.iter().find(|&&latent| latent >= latents) {
+        let valid = format!("below {latents}: the dictionary's latents are counted from 0");
+        return Err(AttackError::setting("latents", latent, valid));
+    }
+    let of = config.attacks(latents);
     let mut done = 0;
     let mut tell = || {
         done += 1;
@@ -183,6 +204,13 @@ pub fn card(
     let base = drift::Base::of(&setup)?;
     let clean_points = setup.clean_points();
     let clean = drift::moved(&setup, &base, &clean_points)?;
+    if clean.iter().all(|one| one.prediction != one.label) {
+        return Err(AttackError::Unfit(format!(
+            "the network is right on none of {} examples, so no attack has an output to break: \
+             is it trained, and are these the data that it was trained on?",
+            clean.len()
+        )));
+    }
     let mut drifts = Vec::new();
     let mut blames = Vec::new();
     for against in Against::ALL {
@@ -200,7 +228,11 @@ pub fn card(
             tell()?;
         }
     }
-    let flips = flips::flips(&setup, &base.most_active(latents), &mut tell)?;
+    let tried = match config.latents.as_slice() {
+        [] => base.most_active(config.count),
+        named => named.to_vec(),
+    };
+    let flips = flips::flips(&setup, &tried, &mut tell)?;
     Ok(Card {
         clean,
         drifts,

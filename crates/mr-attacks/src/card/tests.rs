@@ -52,7 +52,7 @@ fn drawn(batch_size: usize, threads: usize) -> Card {
     let sae = Sae::init(SaeConfig::new(6, 10, TopK::new(3)), 1, &Device::flex()).unwrap();
     let config = CardConfig {
         epsilons: vec![0.2, 0.5],
-        latents: 3,
+        count: 3,
         halvings: 3,
         top: 3,
         points: 64,
@@ -175,6 +175,55 @@ fn a_card_does_not_depend_on_batches_or_threads() {
             assert!((a.change - b.change).abs() < 1e-5 && (a.kl - b.kl).abs() < 1e-5);
         }
     }
+}
+
+#[test]
+fn named_latents_are_tried_and_unknown_ones_refused() {
+    let (net, pgd) = (
+        net(),
+        Pgd {
+            steps: 1,
+            ..Pgd::default()
+        },
+    );
+    let of = |data: &Dataset, latents: Vec<usize>| {
+        let sae = Sae::init(SaeConfig::new(6, 10, TopK::new(3)), 1, &Device::flex()).unwrap();
+        let config = CardConfig {
+            epsilons: vec![0.1],
+            latents,
+            halvings: 1,
+            ..CardConfig::default()
+        };
+        card(
+            &net,
+            data,
+            (Arc::new(sae), &site(&net)),
+            &ThreatModel::new(Norm::Linf, 0.0),
+            &pgd,
+            &config,
+            &EvaluationConfig::default(),
+            &mut |_, _| true,
+        )
+    };
+    let card = of(&data(&net), vec![7, 2]).unwrap();
+    let tried: Vec<usize> = card.flips.iter().map(|flips| flips.latent).collect();
+    assert_eq!(tried, [7, 2]);
+    let said = of(&data(&net), vec![2, 10]).unwrap_err().to_string();
+    assert_eq!(
+        said,
+        "latents is 10, must be below 10: the dictionary's latents are counted from 0"
+    );
+    // Every label is another class than the one that the network gives.
+    let right = data(&net);
+    let wrong: Vec<usize> = right.labels().iter().map(|label| (label + 1) % 3).collect();
+    let bytes: Vec<u8> = (0..24 * 4).map(|i| (i * 37 % 251) as u8).collect();
+    let names = vec!["a".into(), "b".into(), "c".into()];
+    let wrong = Dataset::of_bytes("toy", [1, 2, 2], names, bytes, wrong).unwrap();
+    let said = of(&wrong, Vec::new()).unwrap_err().to_string();
+    assert!(
+        said.starts_with("the network is right on none of 24 examples"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ mod table;
 mod variant;
 mod verdicts;
 
-pub(crate) use chart::{Heat, Row, band, heat, lines, rows, shares};
+pub(crate) use chart::{Heat, Line, Row, band, heat, lines, panel, panels, rows, shares};
 pub(crate) use gather::{Located, gather, records};
 pub(crate) use natural::natural;
 pub(crate) use outcome::{demand_of, observed};

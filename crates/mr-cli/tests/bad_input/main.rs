@@ -1,5 +1,6 @@
 //! Bad input: one clear line of error, exit code 2, and nothing lost.
 
+mod cards;
 mod circuits;
 mod dictionaries;
 mod outputs;

@@ -1,6 +1,7 @@
 //! Statistics over seeds and over examples. Every function refuses NaN and empty samples.
 
 mod bca;
+mod censored;
 mod centre;
 mod clopper_pearson;
 mod correlation;
@@ -9,6 +10,7 @@ mod permutation;
 mod wilson;
 
 pub use bca::{Bootstrap, bca, bca_mean, bca_over};
+pub use censored::censored_median;
 pub use centre::{mean, median, quantile};
 pub use clopper_pearson::clopper_pearson;
 pub use correlation::{pearson, ranks, spearman};

@@ -138,6 +138,7 @@ fn direct_room(chart: &Chart, marks: &[Vec<Mark>], x: &Axis, high: f64) -> Optio
     let groups = &chart.data.groups;
     let ends_right = |marks: &Vec<Mark>| marks.last().is_some_and(|mark| x.place(mark.x) > 0.85);
     if chart.data.kind != PlotKind::Line
+        || !chart.inks.is_empty()
         || groups.len() < 2
         || groups.len() as f64 * LINE_GAP > high
         || !marks.iter().all(ends_right)

@@ -20,14 +20,16 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, chart: &Chart, frame: &Frame, marks:
         between(canvas, frame, &marks[low], &marks[high]);
     }
     let dense = chart.is_dense();
-    for (number, marks) in marks.iter().enumerate() {
+    for (group, marks) in marks.iter().enumerate() {
+        let number = chart.ink(group);
         if dense {
             band(canvas, frame, marks, number);
         } else {
             bars(canvas, frame, marks, number);
         }
     }
-    for (number, marks) in marks.iter().enumerate() {
+    for (group, marks) in marks.iter().enumerate() {
+        let number = chart.ink(group);
         let points: Vec<Point> = marks.iter().map(|m| frame.point(m.x, m.y)).collect();
         let ink = Ink::Series(number);
         let line = chart.data.kind == PlotKind::Line;

@@ -13,6 +13,7 @@ mod heat;
 mod label;
 mod mark;
 mod number;
+mod panels;
 mod plan;
 mod rows;
 
@@ -21,5 +22,6 @@ pub(super) use figure::figure;
 pub(crate) use file::{band, lines};
 pub(crate) use heat::{Heat, heat};
 pub(super) use number::{raised, trimmed};
+pub(crate) use panels::{Line, panel, panels};
 pub(super) use plan::{Chart, Intervals, Size};
 pub(crate) use rows::{Row, rows, shares};

@@ -18,6 +18,9 @@ pub(in super::super) struct Chart {
     pub(in super::super) size: Size,
     /// Two groups over the same x that something lies between, the lower one first.
     pub(in super::super) between: Option<[usize; 2]>,
+    /// The number of the colour and the dashes of each group, where their places among groups are not those: then colours
+    /// mean something, and a legend says what.
+    pub(in super::super) inks: Vec<usize>,
 }
 
 /// What the ends of an interval are.
@@ -86,7 +89,13 @@ impl Chart {
             intervals,
             size,
             between: None,
+            inks: Vec::new(),
         }
+    }
+
+    /// What a group is drawn in.
+    pub(super) fn ink(&self, group: usize) -> usize {
+        self.inks.get(group).copied().unwrap_or(group)
     }
 
     /// The points of a group that have a place on both axes; an end of an interval that has none

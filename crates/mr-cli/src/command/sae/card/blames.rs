@@ -1,49 +1,83 @@
 //! What carries the change of logits, for records and people.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
-use mr_attacks::Blame;
-use mr_metrics::ExperimentRecord;
-use mr_metrics::stats::median;
+use mr_attacks::{Blame, Card};
+use mr_metrics::stats::{Bootstrap, bca_over, median};
+use mr_metrics::{ExperimentRecord, Interval};
 
 use crate::layout::Listing;
 
-/// Medians over adversarial examples of what latents and error carry, as shares of the change.
-fn shares(blames: &[Blame]) -> Result<Option<[f64; 3]>> {
-    if blames.is_empty() {
-        return Ok(None);
-    }
-    let of = |part: fn(&Blame) -> f32| {
-        let all: Vec<f64> = blames
-            .iter()
-            .map(|blame| f64::from(part(blame) / blame.change))
-            .collect();
-        median(&all)
-    };
-    Ok(Some([
-        of(|blame| blame.latents)?,
-        of(|blame| blame.error)?,
-        of(|blame| blame.completeness_error.abs())?,
-    ]))
+/// What latents, the dictionary's error and neither carry of the change, as shares of it: medians over adversarial examples.
+pub(super) struct Blames {
+    /// Examples, and adversarial ones over all seeds.
+    counts: [usize; 2],
+    shares: Option<[Interval; 3]>,
 }
 
-pub(super) fn fill(blames: &[Blame], record: &mut ExperimentRecord) -> Result<()> {
-    record.number("adversarial_examples", blames.len() as f64);
-    if let Some([latents, error, rest]) = shares(blames)? {
-        record.number("carried_by_latents.median", latents);
-        record.number("carried_by_error.median", error);
-        record.number("completeness_error.median", rest);
+impl Blames {
+    /// With intervals over examples, of which each comes with all its seeds.
+    pub(super) fn of(cards: &[(u64, Card)], bootstrap: Bootstrap) -> Result<Self> {
+        let mut examples: BTreeMap<u64, Vec<&Blame>> = BTreeMap::new();
+        for blame in cards.iter().flat_map(|(_, card)| &card.blames) {
+            examples.entry(blame.index).or_default().push(blame);
+        }
+        let examples: Vec<Vec<&Blame>> = examples.into_values().collect();
+        let counts = [examples.len(), examples.iter().map(Vec::len).sum()];
+        if examples.is_empty() {
+            return Ok(Self {
+                counts,
+                shares: None,
+            });
+        }
+        let of = |part: fn(&Blame) -> f32| {
+            let statistic = |drawn: &[Vec<usize>]| {
+                let all: Vec<f64> = drawn[0]
+                    .iter()
+                    .flat_map(|&at| &examples[at])
+                    .map(|blame| f64::from(part(blame) / blame.change))
+                    .collect();
+                median(&all).unwrap_or(f64::NAN)
+            };
+            bca_over(&[examples.len()], statistic, bootstrap)
+        };
+        Ok(Self {
+            counts,
+            shares: Some([
+                of(|blame| blame.latents)?,
+                of(|blame| blame.error)?,
+                of(|blame| blame.completeness_error.abs())?,
+            ]),
+        })
     }
-    Ok(())
-}
 
-pub(super) fn tell(blames: &[Blame], listing: &mut Listing) -> Result<()> {
-    let Some([latents, error, rest]) = shares(blames)? else {
-        return Ok(());
-    };
-    let percent = |share: f64| format!("{:.0} %", share * 100.0);
-    listing.line("adversarial examples", blames.len());
-    listing.line("carried by latents", percent(latents));
-    listing.line("carried by the error", percent(error));
-    listing.line("left over", percent(rest));
-    Ok(())
+    pub(super) fn fill(&self, record: &mut ExperimentRecord) {
+        let [examples, adversarial] = self.counts;
+        record.number("adversarial_examples", adversarial as f64);
+        record.number("broken_examples", examples as f64);
+        let names = [
+            "carried_by_latents",
+            "carried_by_error",
+            "completeness_error",
+        ];
+        for (name, share) in names.iter().zip(self.shares.iter().flatten()) {
+            record.number(&format!("{name}.median"), *share);
+        }
+    }
+
+    pub(super) fn tell(&self, listing: &mut Listing) {
+        let Some(shares) = &self.shares else {
+            return;
+        };
+        let percent = |value: f64| format!("{:.0} %", value * 100.0);
+        let names = ["carried by latents", "carried by the error", "left over"];
+        listing.line("adversarial examples", self.counts[1]);
+        for (name, share) in names.iter().zip(shares) {
+            let ends = share.ends().map_or(String::new(), |[low, high]| {
+                format!(" [{}, {}]", percent(low), percent(high))
+            });
+            listing.line(name, format!("{}{ends}", percent(share.value)));
+        }
+    }
 }

@@ -1,10 +1,10 @@
 //! How codes drift, for records, programs and people.
 
 use anyhow::Result;
-use mr_attacks::{Against, Card, Drift, Moved};
+use mr_attacks::{Against, Card, Moved};
 use mr_metrics::finding::{PlotData, PlotGroup, PlotKind, Scale};
 use mr_metrics::stats::{Bootstrap, bca_over};
-use mr_metrics::{ExperimentRecord, Interval, Series, Short};
+use mr_metrics::{ExperimentRecord, Interval, Series, Short, Table};
 
 use crate::layout::Listing;
 use crate::report::lines;
@@ -19,25 +19,32 @@ const NAMES: [&str; 6] = [
     "fvu",
 ];
 
+/// The number that a card of its own is drawn by.
+const DRAWN: usize = 2;
+
 /// Every drift with its numbers.
 pub(super) struct Drifts {
-    lines: Vec<(String, f64, [Option<Interval>; 6])>,
+    lines: Vec<Line>,
+    /// The same of each seed by itself, where there are several.
+    seeds: Vec<(u64, Vec<Line>)>,
 }
 
+/// What an attack is against, its radius, and its numbers.
+type Line = (String, f64, [Option<Interval>; 6]);
+
 impl Drifts {
-    pub(super) fn of(card: &Card, bootstrap: Bootstrap) -> Result<Self> {
-        let clean = ("clean".to_string(), 0.0, numbers(&card.clean, bootstrap)?);
-        let drifts = card.drifts.iter().map(|drift: &Drift| {
-            let numbers = numbers(&drift.examples, bootstrap)?;
-            Ok((
-                drift.against.name().to_string(),
-                f64::from(drift.epsilon),
-                numbers,
-            ))
-        });
-        let lines = std::iter::once(Ok(clean)).chain(drifts);
+    /// The drifts of the cards of several seeds: means over seeds, intervals over examples.
+    pub(super) fn of(cards: &[(u64, Card)], bootstrap: Bootstrap) -> Result<Self> {
+        let all: Vec<&Card> = cards.iter().map(|(_, card)| card).collect();
+        let mut seeds = Vec::new();
+        if cards.len() > 1 {
+            for (seed, card) in cards {
+                seeds.push((*seed, told(&[card], bootstrap)?));
+            }
+        }
         Ok(Self {
-            lines: lines.collect::<Result<_>>()?,
+            lines: told(&all, bootstrap)?,
+            seeds,
         })
     }
 
@@ -54,13 +61,34 @@ impl Drifts {
                 }
             }
         }
-        for group in self.groups(2) {
-            let mut curve = Series::new("epsilon", group.x, group.y);
-            curve.low = Some(group.low);
-            curve.high = Some(group.high);
-            record.curve(&format!("code_change.{}", group.name), curve)?;
+        for (number, name) in NAMES.iter().enumerate() {
+            for group in self.groups(number) {
+                let mut curve = Series::new("epsilon", group.x, group.y);
+                curve.low = Some(group.low);
+                curve.high = Some(group.high);
+                record.curve(&format!("{name}.{}", group.name), curve)?;
+            }
+        }
+        if !self.seeds.is_empty() {
+            record.tables.insert("seeds".into(), self.by_seed());
         }
         Ok(())
+    }
+
+    /// The numbers of each seed alone: how much an attack's draws matter.
+    fn by_seed(&self) -> Table {
+        let mut columns = vec!["seed".to_string(), "against".into(), "epsilon".into()];
+        columns.extend(NAMES.map(String::from));
+        let mut rows = Vec::new();
+        for (seed, lines) in &self.seeds {
+            for (against, epsilon, numbers) in lines {
+                let mut row = vec![(*seed).into(), against.as_str().into(), (*epsilon).into()];
+                let value = |number: &Option<Interval>| number.map(|one| one.value).into();
+                row.extend(numbers.iter().map(value));
+                rows.push(row);
+            }
+        }
+        Table { columns, rows }
     }
 
     /// One number by radius, a line for what an attack is against.
@@ -95,7 +123,7 @@ impl Drifts {
             x_scale: Scale::Linear,
             x_label: "epsilon".into(),
             y_label: "relative squared change of codes".into(),
-            groups: self.groups(2),
+            groups: self.groups(DRAWN),
         })
     }
 
@@ -124,35 +152,95 @@ impl Drifts {
     }
 }
 
-/// The numbers of [`NAMES`], with intervals over examples; none where no example has one.
-fn numbers(examples: &[Moved], bootstrap: Bootstrap) -> Result<[Option<Interval>; 6]> {
-    let kept: Vec<&Moved> = examples
-        .iter()
-        .filter(|one| one.keeps_prediction())
-        .collect();
-    let all: Vec<&Moved> = examples.iter().collect();
-    let ratio = |those: &[&Moved], of: &dyn Fn(&Moved) -> f64, by: &dyn Fn(&Moved) -> f64| {
-        if those.is_empty() {
+/// What is told of cards of the same examples.
+fn told(cards: &[&Card], bootstrap: Bootstrap) -> Result<Vec<Line>> {
+    let first = cards[0];
+    // Clean examples are the same whatever the seed.
+    let mut lines = vec![(
+        "clean".to_string(),
+        0.0,
+        numbers(&[first.clean.as_slice()], bootstrap)?,
+    )];
+    for (at, drift) in first.drifts.iter().enumerate() {
+        let seeds: Vec<&[Moved]> = cards
+            .iter()
+            .map(|card| card.drifts[at].examples.as_slice())
+            .collect();
+        lines.push((
+            drift.against.name().to_string(),
+            f64::from(drift.epsilon),
+            numbers(&seeds, bootstrap)?,
+        ));
+    }
+    Ok(lines)
+}
+
+/// The numbers of [`NAMES`], with intervals over examples, of which each comes with all its seeds; none where no example has
+/// one.
+fn numbers(seeds: &[&[Moved]], bootstrap: Bootstrap) -> Result<[Option<Interval>; 6]> {
+    // A ratio of sums: what an example adds above and below the line.
+    let ratio = |of: &dyn Fn(&Moved) -> [f64; 2]| {
+        let parts: Vec<[f64; 2]> = (0..seeds[0].len())
+            .map(|example| {
+                let all = seeds.iter().map(|examples| of(&examples[example]));
+                all.fold([0.0; 2], |sum, one| [sum[0] + one[0], sum[1] + one[1]])
+            })
+            .filter(|part| part[1] > 0.0)
+            .collect();
+        if parts.is_empty() {
             return Ok(None);
         }
         let statistic = |drawn: &[Vec<usize>]| {
-            let sum = |of: &dyn Fn(&Moved) -> f64| -> f64 {
-                drawn[0].iter().map(|&at| of(those[at])).sum()
-            };
-            sum(of) / sum(by)
+            let sum = |part: usize| drawn[0].iter().map(|&at| parts[at][part]).sum::<f64>();
+            sum(0) / sum(1)
         };
-        anyhow::Ok(bca_over(&[those.len()], statistic, bootstrap).ok())
+        anyhow::Ok(bca_over(&[parts.len()], statistic, bootstrap).ok())
     };
-    let mean = |those: &[&Moved], of: &dyn Fn(&Moved) -> f64| ratio(those, of, &|_| 1.0);
+    let mean = |of: &dyn Fn(&Moved) -> f64| ratio(&|one| [of(one), 1.0]);
     let flag = |holds: bool| f64::from(u8::from(holds));
     Ok([
-        mean(&all, &|one| flag(one.prediction == one.label))?,
-        mean(&all, &|one| flag(one.keeps_prediction()))?,
-        mean(&all, &|one| f64::from(one.change))?,
-        mean(&kept, &|one| f64::from(one.jaccard))?,
-        mean(&all, &|one| f64::from(one.l0))?,
-        ratio(&all, &|one| f64::from(one.squared_error), &|one| {
-            f64::from(one.variance)
+        mean(&|one| flag(one.prediction == one.label))?,
+        mean(&|one| flag(one.keeps_prediction()))?,
+        mean(&|one| f64::from(one.change))?,
+        ratio(&|one| {
+            let kept = flag(one.keeps_prediction());
+            [kept * f64::from(one.jaccard), kept]
         })?,
+        mean(&|one| f64::from(one.l0))?,
+        ratio(&|one| [f64::from(one.squared_error), f64::from(one.variance)])?,
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moved(prediction: usize, change: f32) -> Moved {
+        Moved {
+            index: 0,
+            label: 0,
+            clean: 0,
+            prediction,
+            kl: 0.0,
+            l0: 2.0,
+            change,
+            jaccard: change / 2.0,
+            squared_error: 1.0,
+            variance: 4.0,
+        }
+    }
+
+    #[test]
+    fn seeds_of_an_example_go_together_and_only_kept_predictions_are_compared() {
+        let first = [moved(0, 1.0), moved(1, 3.0)];
+        let second = [moved(0, 1.0), moved(0, 1.0)];
+        let bootstrap = Bootstrap::default();
+        let found = numbers(&[&first, &second], bootstrap).unwrap();
+        let values = found.map(|number| number.unwrap().value);
+        assert_eq!(values, [0.75, 0.75, 1.5, 0.5, 2.0, 0.25]);
+        assert_eq!(found[2].unwrap().n, 2, "two examples, not four");
+        let broken = [moved(1, 1.0)];
+        let found = numbers(&[&broken], bootstrap).unwrap();
+        assert!(found[3].is_none() && found[2].unwrap().ends().is_none());
+    }
 }
