@@ -90,7 +90,7 @@ impl Opened {
             if settings.data.is_sequences() {
                 bail!(
                     "`{}` holds sequences of tokens, and this command looks at images or vectors; networks of \
-                     language are looked at by mr eval, probe, lens, circuit and generate",
+                     language are looked at by mr eval, probe, lens, circuit, sae and generate",
                     settings.data.name
                 );
             }
