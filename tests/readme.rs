@@ -6,9 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use mr_attacks::{
-    Aimed, Apgd, Attack, EvaluationConfig, Goal, Norm, Pgd, ThreatModel, evaluate,
-};
+use mr_attacks::{Aimed, Apgd, Attack, EvaluationConfig, Goal, Norm, Pgd, ThreatModel, evaluate};
 use mr_circuits::{
     Ablation, Circuit, Cut, Direction, Grid, Pair, Question, Ranking, Sweep, edge_attribution,
 };
@@ -112,6 +110,9 @@ fn every_line_of_the_readme_stands_here() {
     let own: Vec<&str> = here.lines().map(str::trim).collect();
     let blocks = readme.split("```rust\n").skip(1);
     let lines = blocks.flat_map(|rest| rest.split("```").next().unwrap_or_default().lines());
-    let missing: Vec<&str> = lines.map(str::trim).filter(|line| !own.contains(line)).collect();
+    let missing: Vec<&str> = lines
+        .map(str::trim)
+        .filter(|line| !own.contains(line))
+        .collect();
     assert!(missing.is_empty(), "{missing:#?}");
 }

@@ -97,7 +97,7 @@ pub use discovery::{MaskConfig, Pressure, acdc, acdc_sweep, learned_masks};
 pub use error::CircuitError;
 pub use faithfulness::{
     Curve, Divergence, Diverging, FRACTIONS, Faithful, Faithfulness, Incompleteness, Need, Point,
-    completeness, curve, minimality, random_faithfulness,
+    completeness, curve, minimality, random_faithfulness, smallest,
 };
 pub use features::{
     DictionaryAt, FeatureAblation, FeatureEdge, FeatureEffect, FeatureFaithfulness, FeatureNode,

@@ -192,3 +192,39 @@ fn what_has_no_behaviour_and_circuits_of_others_are_told() {
     let other = Circuit::whole(&crate::attribution::tests::shared().spec().wiring);
     assert!(measure.of(&other).is_err());
 }
+
+#[test]
+fn the_smallest_faithful_circuit_is_the_first_along_the_ranking() {
+    let (net, pair, whole) = studied(NormKind::Layer);
+    let labels = labels();
+    let ablation = Ablation::Resample(pair.corrupt().clone());
+    let measure = Faithfulness::new(&net, pair.clean(), &labels, &DIFFERENCE, &ablation).unwrap();
+    let find = |target| {
+        let scores = whole.scores();
+        smallest(
+            &measure,
+            scores,
+            target,
+            Ranking::Absolute,
+            true,
+            &mut |_, _| {},
+        )
+    };
+    let (found, faithfulness) = find(0.5).unwrap();
+    assert!(
+        faithfulness >= 0.5 && found.len() < whole.edges(),
+        "{faithfulness}"
+    );
+    assert_eq!(measure.of(&found).unwrap().faithfulness, faithfulness);
+    // Below 20 edges every size was tried.
+    for n in 1..found.len().min(20) {
+        let less = Circuit::greedy(whole.scores().clone(), n, Ranking::Absolute).unwrap();
+        let less = measure.without(&less.pruned().cut_edges()).unwrap();
+        assert!(less.faithfulness < 0.5, "{n} edges");
+    }
+    assert!(find(1.0).unwrap().1 >= 1.0);
+    for target in [0.0, 1.1, f64::NAN] {
+        let error = find(target).unwrap_err().to_string();
+        assert!(error.contains("above 0 and at most 1"), "{error}");
+    }
+}

@@ -1,8 +1,10 @@
 //! `mr circuit attribute`.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use mr_circuits::{Circuit, EdgeScores, Path, Ranking, edge_attribution};
+use mr_circuits::{
+    Ablation, Circuit, EdgeScores, Faithfulness, Path, Ranking, edge_attribution, smallest,
+};
 use mr_metrics::RecordKind;
 use mr_models::{Model, Network, Objective, floats, values_at};
 use serde_json::json;
@@ -26,6 +28,7 @@ use crate::subject::NetworkFlags;
   mr circuit attribute --model gpt2 --tokenizer gpt2/tokenizer.json --clean 'When Mary and John went' \\
     --corrupt 'When Mary and Anne went' --right ' Mary' --wrong ' John' --steps 5 --top 200 --save ioi.json
   mr circuit attribute --model runs/induction --limit 100 --steps 5 --top 40 --greedy --out runs/induction-edges
+  mr circuit attribute --model runs/induction --limit 100 --steps 5 --faithful 0.9 --greedy --save induction.json
   mr attack --model runs/half --epsilon 0.1 --save pair.safetensors
   mr circuit attribute --model runs/half --pair pair.safetensors --top 50 --greedy --plot circuit.svg")]
 pub(crate) struct Arguments {
@@ -52,8 +55,17 @@ pub(crate) struct Arguments {
     /// Keep the N edges that score highest in size [default: all]
     #[arg(long, value_name = "N", help_heading = "Circuit")]
     top: Option<usize>,
+    /// Keep the fewest edges, in the order of their scores, that do this share of what the network does, from 0 to 1,
+    /// where the others carry the corrupt input; judge them on other inputs with `mr circuit evaluate`
+    #[arg(
+        long,
+        value_name = "SHARE",
+        conflicts_with = "top",
+        help_heading = "Circuit"
+    )]
+    faithful: Option<f64>,
     /// Choose them from the output back, so that each leads there
-    #[arg(long, requires = "top", help_heading = "Circuit")]
+    #[arg(long, help_heading = "Circuit")]
     greedy: bool,
     #[command(flatten)]
     found: FoundFlags,
@@ -63,6 +75,9 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     arguments.found.check()?;
+    if arguments.greedy && arguments.top.is_none() && arguments.faithful.is_none() {
+        bail!("--greedy: say how many edges with --top or --faithful");
+    }
     let opened = arguments
         .given
         .open(&arguments.on, &arguments.common, |_| Ok(()))?;
@@ -80,6 +95,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
             "steps": arguments.steps,
             "path": arguments.path,
             "top": arguments.top,
+            "faithful": arguments.faithful,
             "greedy": arguments.greedy,
             "pruned": arguments.found.prunes(),
         },
@@ -92,10 +108,22 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     }
     let effect = |head: &str| scores.get(&format!("{head}->logits")).ok();
     heads::compared(network, given.pair.clean(), effect, &mut begun.record)?;
-    let circuit = match (arguments.top, arguments.greedy) {
-        (None, _) => Circuit::new(scores, &network.spec().wiring.edges())?,
-        (Some(n), true) => Circuit::greedy(scores, n, Ranking::Absolute)?,
-        (Some(n), false) => Circuit::top(scores, n, Ranking::Absolute)?,
+    let ranking = Ranking::Absolute;
+    let circuit = match (arguments.top, arguments.faithful, arguments.greedy) {
+        (None, None, _) => Circuit::new(scores, &network.spec().wiring.edges())?,
+        (Some(n), _, true) => Circuit::greedy(scores, n, ranking)?,
+        (Some(n), _, false) => Circuit::top(scores, n, ranking)?,
+        (None, Some(target), is_greedy) => {
+            let resampled = Ablation::Resample(given.pair.corrupt().clone());
+            let (clean, labels) = (given.pair.clean(), &given.labels);
+            let measure = Faithfulness::new(network, clean, labels, objective, &resampled)?;
+            let bar = console.bar("edges", scores.scores.len());
+            let told = &mut |done, _| bar.at(done, String::new);
+            let (circuit, found) = smallest(&measure, &scores, target, ranking, is_greedy, told)
+                .context("--faithful")?;
+            begun.record.number("faithfulness", found);
+            circuit
+        }
     };
     let title = format!("{}: {}", objective.name(), opened.title());
     arguments.found.tell(circuit, &title, begun, console)
