@@ -316,7 +316,14 @@ fn a_dictionary_of_channels_loses_nothing_and_one_of_nothing_all() {
         assert!(lab.path(file).is_file(), "{file}");
     }
     // Batches of other sizes see the same.
-    let some = lab.json("sae eval --model net --limit 200 --dictionary whole --no-loss");
+    let some =
+        lab.json("sae eval --model net --limit 200 --dictionary whole --no-loss --probe 1,4");
+    // Latents that are channels tell what channels tell, and four more than one.
+    let [one, four] = [0, 1].map(|at| some["dictionaries"][0]["probes"][at].clone());
+    assert_eq!((&one["k"], &four["k"]), (&1.into(), &4.into()));
+    assert_eq!(one["f1"], one["f1_of_channels"]);
+    assert_eq!(four["f1"], four["f1_of_channels"]);
+    assert!(four["f1"].as_f64() > one["f1"].as_f64(), "{one} {four}");
     near(
         &some["dictionaries"][0],
         "effective_features",

@@ -182,13 +182,17 @@ fn dictionaries_of_other_networks() {
         &["nowhere to write pages", "--out"],
     );
     lab.write("nothing/fit.svg", "");
-    let judge = "sae eval --model net --limit 20 --dictionary";
+    let judge = "sae eval --model net --limit 60 --dictionary";
     says(
         &lab,
         &format!("{judge} nothing"),
         &["there is none in this folder", ""],
     );
     says(&lab, &format!("{judge} net"), &["cfg.json", "No such file"]);
+    for (k, part) in [("0", "--probe 0"), ("1,999", "--probe 999")] {
+        let words = format!("{judge} fitted --probe {k}");
+        says(&lab, &words, &[part, "latents to read"]);
+    }
     says(
         &lab,
         "sae eval --model other --limit 20 --dictionary fitted",

@@ -12,6 +12,7 @@ use mr_train::recovered;
 
 use super::super::fed::Fed;
 use super::super::placed::Placed;
+use super::probes::Sparse;
 use crate::console::Console;
 use crate::opened::Examples;
 
@@ -28,6 +29,8 @@ pub(super) struct Judged {
     pub(super) numbers: Vec<(&'static str, f64)>,
     pub(super) densities: Densities,
     pub(super) samples: u64,
+    /// What few latents tell of labels, where that was asked.
+    pub(super) probed: Vec<Sparse>,
 }
 
 impl Judged {
@@ -101,6 +104,7 @@ pub(super) fn judge(
         numbers,
         densities: firing.densities(BINS)?,
         samples: firing.samples(),
+        probed: Vec::new(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod judged;
 mod plots;
+mod probes;
 
 use std::path::PathBuf;
 
@@ -15,11 +16,12 @@ use super::fed::Fed;
 use super::placed::{PlaceFlags, expanded};
 use crate::console::{Console, Outcome};
 use crate::layout::Listing;
-use crate::opened::{Opened, Told};
+use crate::opened::{Examples, Opened, Told};
 use crate::output::writable;
 use crate::settings::RunFlags;
 use crate::subject::SubjectFlags;
 use judged::{Judged, judge};
+use probes::Sparse;
 
 /// Name of the picture of densities that lies beside a record.
 const DENSITIES: &str = "densities.svg";
@@ -48,6 +50,7 @@ const COLUMNS: [(&str, &str); 10] = [
 #[command(after_help = "Examples:
   mr sae eval --model runs/half --dictionary runs/dictionary
   mr sae eval --model runs/half --dictionary runs/kinds --limit 500 --plot pareto.svg --out runs/judged
+  mr sae eval --model runs/half --dictionary runs/kinds --limit 500 --probe 1,2,5
   mr sae eval --model runs/bard --dictionary runs/three --limit 200 --json
   mr sae eval --model gpt2 --dictionary gpt2-small-res-jb/blocks.8.hook_resid_pre --data text --set data.text=a.txt")]
 pub(crate) struct Arguments {
@@ -66,6 +69,14 @@ pub(crate) struct Arguments {
     /// Leave the network's loss out: only what is made of activations
     #[arg(long, help_heading = "Dictionary")]
     no_loss: bool,
+    /// How well are the labels read from so many latents alone, with commas between (k-sparse probes, Gurnee et al. 2023)
+    #[arg(
+        long,
+        value_name = "K",
+        value_delimiter = ',',
+        help_heading = "Dictionary"
+    )]
+    probe: Vec<usize>,
     /// Of several dictionaries, draw explained variance over L0 into this file; of one, how often latents are on
     #[arg(long, value_name = "FILE.svg", help_heading = "Output")]
     plot: Option<PathBuf>,
@@ -91,6 +102,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         "dictionaries": paths,
         "sites": all.iter().map(|(_, placed)| &placed.reads).collect::<Vec<_>>(),
         "loss": !arguments.no_loss,
+        "probe": arguments.probe,
     });
     let mut begun = opened.begin(RecordKind::SaeEval, config)?;
     for (_, placed) in all.iter().filter(|(_, placed)| placed.reads.len() > 1) {
@@ -106,7 +118,18 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         if found.iter().any(|judged| judged.name == placed.name) {
             placed.name = path.display().to_string();
         }
-        found.push(judge(&placed, &opened.data, behaves, console)?);
+        let mut judged = judge(&placed, &opened.data, behaves, console)?;
+        judged.probed = match &opened.data {
+            _ if arguments.probe.is_empty() => Vec::new(),
+            Fed::Images(data) => {
+                let seed = opened.settings.seed.unwrap_or(0);
+                probes::probes(&placed, data, &arguments.probe, seed, console)?
+            }
+            Fed::Sequences(_) | Fed::Stream(_) => {
+                bail!("--probe: {} has no labels; images have", opened.data.name())
+            }
+        };
+        found.push(judged);
     }
     let title = opened.title();
     let densities = plots::densities(&title, &found);
@@ -126,6 +149,11 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     for judged in &found {
         for &(name, value) in &judged.numbers {
             record.number(&format!("{}.{name}", judged.name), value);
+        }
+        for of in &judged.probed {
+            let name = |what: &str| format!("{}.probe.{}.{what}", judged.name, of.k);
+            record.number(&name("latents"), of.latents);
+            record.number(&name("channels"), of.channels);
         }
         let densities = &judged.densities;
         let begins = densities.edges[..densities.counts.len()].to_vec();
@@ -158,6 +186,11 @@ fn object_of(judged: &Judged) -> Value {
     for &(name, value) in &judged.numbers {
         object[name] = value.into();
     }
+    if !judged.probed.is_empty() {
+        let of =
+            |of: &Sparse| json!({ "k": of.k, "f1": of.latents, "f1_of_channels": of.channels });
+        object["probes"] = judged.probed.iter().map(of).collect();
+    }
     object
 }
 
@@ -185,6 +218,11 @@ fn listing(opened: &Opened<Fed>, found: &[Judged]) -> Listing {
         for &(name, value) in &judged.numbers {
             listing.line(name.replace('_', " "), Short(value));
         }
+        for of in &judged.probed {
+            let (latents, channels) = (Short(of.latents), Short(of.channels));
+            let what = format!("F1 of classes by {}", of.k);
+            listing.line(what, format!("{latents} (of channels {channels})"));
+        }
         return listing;
     }
     let mut listing = Listing::new(opened.title());
@@ -194,10 +232,14 @@ fn listing(opened: &Opened<Fed>, found: &[Judged]) -> Listing {
         .collect();
     let mut heading = vec!["dictionary".to_string()];
     heading.extend(told.iter().map(|(_, shown)| (*shown).to_string()));
+    // All are probed alike.
+    let probed = found.first().map_or(&[][..], |first| &first.probed);
+    heading.extend(probed.iter().map(|of| format!("F1 by {}", of.k)));
     listing.row(heading);
     for judged in found {
         let mut row = vec![judged.name.clone()];
         row.extend(told.iter().map(|(name, _)| short(judged.number(name))));
+        row.extend(judged.probed.iter().map(|of| short(Some(of.latents))));
         listing.row(row);
     }
     listing
