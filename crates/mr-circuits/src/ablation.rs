@@ -93,7 +93,7 @@ impl Ablation {
         sites.iter().copied().map(of).collect()
     }
 
-    /// By layer of a chain, what is sent instead, `[batch, writer, height, width]` with 1 for axes that all
+    /// By joint of layers, what is sent instead, `[batch, writer, height, width]` with 1 for axes that all
     /// share. Positions of a mean are those of the map.
     pub(crate) fn sent(
         &self,
@@ -103,7 +103,7 @@ impl Ablation {
         let (input, mean) = match self {
             Self::Zero => {
                 let zero = Tensor::zeros([1, 1, 1, 1], &model.device());
-                return Ok(vec![zero; layered.layers.len()]);
+                return Ok(vec![zero; layered.joints.len()]);
             }
             Self::Optimal(_) => {
                 return Err(CircuitError::Unstreamed {

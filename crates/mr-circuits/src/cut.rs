@@ -22,7 +22,7 @@ pub struct Cut<M> {
     severed: Vec<Vec<usize>>,
     /// Of a residual stream, what is written instead.
     ablated: BTreeMap<String, Tensor<3>>,
-    /// Of a chain of layers, its links.
+    /// Of layers, what joins them.
     layers: Option<CutLayers>,
 }
 
@@ -47,9 +47,9 @@ impl<M: Model> Cut<M> {
             });
         }
         let severed = by_reader(&wiring, edges);
-        let (ablated, layers) = match wiring.joined {
+        let (ablated, layers) = match &wiring.joined {
             Joined::Stream => (ablation.values(&model, &wiring)?, None),
-            Joined::Layers => {
+            Joined::Layers(_) => {
                 let layers = CutLayers::new(&model, ablation)?;
                 (BTreeMap::new(), Some(layers.with(&wiring, &severed)))
             }

@@ -16,17 +16,17 @@ pub enum CircuitError {
         /// Shape of the corrupt input.
         corrupt: Vec<usize>,
     },
-    /// The network has neither a residual stream nor a chain of layers, whose writers and readers edges join.
+    /// The network has neither a residual stream nor layers that linear maps join.
     #[error(
         "the network `{network}` has no edges: it has neither a residual stream that is a sum of what was \
-         written to it nor is it a chain of linear maps"
+         written to it nor layers that read sums of linear maps of earlier ones"
     )]
     Unwired {
         /// The network's name.
         network: String,
     },
     /// The network has edges, but not those of a residual stream.
-    #[error("the network `{network}` is a chain of layers: this needs a residual stream")]
+    #[error("the network `{network}` is made of layers: this needs a residual stream")]
     Unstreamed {
         /// The network's name.
         network: String,

@@ -86,5 +86,5 @@ pub use state::State;
 pub use tokenizer::Tokenizer;
 pub use weights::{Entry, Weights};
 pub use windowed::{Change, Windowed};
-pub use wiring::{Edge, Joined, Port, Slot, Wiring};
+pub use wiring::{Edge, Joined, Joint, Port, Slot, Wiring};
 pub use workers::Workers;

@@ -100,8 +100,9 @@ pub trait Model: Send + Sync {
         None
     }
 
-    /// The linear maps of a chain of layers, in forward order: what the edges of such a wiring carry.
-    /// None where edges are those of a residual stream, or where there are no edges.
+    /// The linear maps between layers, one for each of [`Wiring::joints`](crate::Wiring::joints): what the
+    /// edges of such a wiring carry. None where edges are those of a residual stream, or where there are no
+    /// edges.
     fn links(&self) -> Vec<Link> {
         Vec::new()
     }

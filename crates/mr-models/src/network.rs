@@ -247,9 +247,12 @@ impl Model for Network {
     }
 
     fn links(&self) -> Vec<Link> {
-        match self.spec.wiring.joined {
+        match &self.spec.wiring.joined {
             Joined::Stream => Vec::new(),
-            Joined::Layers => self.layers().map_or_else(|_| Vec::new(), Link::of_chain),
+            Joined::Layers(_) => match self.layers() {
+                Ok(layers) => Link::of_layers(layers, &self.device()),
+                Err(_) => Vec::new(),
+            },
         }
     }
 }

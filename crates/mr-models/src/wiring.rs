@@ -12,14 +12,16 @@ use crate::error::{ModelError, hint};
 /// input. Nodes and edges have the names of EAP-IG: `input`, `a0.h1` for head 1 of block 0, `m0` for its
 /// MLP, `logits`; `input->a0.h1<q>`, `a0.h1->m0`, `m0->logits`.
 ///
-/// In a chain of layers a writer reaches the readers of the next layer, through the part of that layer's
-/// linear map that takes it ([`Link`](crate::Link)). Nodes are the input's channels (`input`, or
-/// `input.c0`, `input.c1`, ... where there are several), the channels of maps (`conv1.c3`), neurons
-/// (`linear1.n7`) and all logits together (`logits`); edges are `input->conv1.c0`, `conv1.c3->conv2.c5`,
-/// `linear1.n7->logits`. What is between two linear maps, such as ReLU and pooling, is within a node.
+/// Of layers a writer reaches the readers that a linear map takes it to ([`Joint`]), through the part of that
+/// map that takes it ([`Link`](crate::Link)). Nodes are the input's channels (`input`, or `input.c0`,
+/// `input.c1`, ... where there are several), the channels of maps (`conv1.c3`), neurons (`linear1.n7`) and all
+/// logits together (`logits`); edges are `input->conv1.c0`, `conv1.c3->conv2.c5`, `linear1.n7->logits`. What is
+/// between two linear maps, such as ReLU and pooling, is within a node. In a chain there is one map from each
+/// layer to the next; a block of a residual net (`layer1.0.c3`) reads the sum of two, of its own inner layer
+/// (`layer1.0.conv1.c2`) and of the block before it.
 ///
-/// A network of neither kind has no edges: one that normalises its residual stream, where it is no sum,
-/// or a residual net, whose ReLU is on the stream itself.
+/// A network of neither kind has no edges, such as one that normalises its residual stream, where it is no
+/// sum.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wiring {
     /// What writes, in forward order.
@@ -31,13 +33,41 @@ pub struct Wiring {
 }
 
 /// How what is written comes to be read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Joined {
     /// By a residual stream: a reader gets the sum of what was written before it.
     #[default]
     Stream,
-    /// By one linear map after the other: [`Model::links`](crate::Model::links) has them.
-    Layers,
+    /// By linear maps, which [`Model::links`](crate::Model::links) has in this order: a reader gets the sum of
+    /// what those that end in it give.
+    Layers(Vec<Joint>),
+}
+
+/// Which nodes one linear map joins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joint {
+    /// The writers that it takes: indices of one site's, all of them.
+    pub writers: Range<usize>,
+    /// The readers that it gives to: indices of one site's, all of them.
+    pub readers: Range<usize>,
+    /// Whether each writer reaches the reader at its own place alone, as where a skip passes a map on as it is.
+    pub own: bool,
+}
+
+impl Joint {
+    /// The writers that reach one of its readers.
+    pub fn reaching(&self, reader: usize) -> Range<usize> {
+        if self.own {
+            let at = self.writers.start + reader - self.readers.start;
+            at..at + 1
+        } else {
+            self.writers.clone()
+        }
+    }
+
+    fn joins(&self, edge: Edge) -> bool {
+        self.readers.contains(&edge.reader) && self.reaching(edge.reader).contains(&edge.writer)
+    }
 }
 
 /// Where a node writes or reads.
@@ -47,15 +77,15 @@ pub struct Port {
     pub node: String,
     /// As what a head reads; `None` for writers and every other node.
     pub slot: Option<Slot>,
-    /// The site that holds what is written or read; `input` for the channels of the input of a chain of
-    /// layers, which is no site.
+    /// The site that holds what is written or read; `input` for the channels of an input that a linear map
+    /// reads, which is no site.
     pub site: String,
     /// The channels of that site that are this node's: one vector of the stream's width, or one channel
     /// of a layer. Where heads share keys and values, they share these channels too.
     pub channels: Range<usize>,
     /// The stage of the network that the site is in.
     pub stage: usize,
-    /// A writer reaches the readers of higher order: of the next one only, in a chain of layers.
+    /// A writer reaches readers of higher order alone: all of them, along a residual stream.
     order: usize,
 }
 
@@ -72,7 +102,7 @@ impl Port {
         }
     }
 
-    /// Where it stands in the network: a writer reaches the readers of higher order, and what has one
+    /// Where it stands in the network: a writer reaches readers of higher order alone, and what has one
     /// order is side by side.
     pub fn order(&self) -> usize {
         self.order
@@ -133,41 +163,43 @@ impl Wiring {
     /// # Panics
     /// If there are no such ports.
     pub fn reaches(&self, edge: Edge) -> bool {
-        let (writer, reader) = (
-            self.writers[edge.writer].order,
-            self.readers[edge.reader].order,
-        );
-        match self.joined {
-            Joined::Stream => writer < reader,
-            Joined::Layers => writer + 1 == reader,
+        let (writer, reader) = (&self.writers[edge.writer], &self.readers[edge.reader]);
+        match &self.joined {
+            Joined::Stream => writer.order < reader.order,
+            Joined::Layers(joints) => joints.iter().any(|joint| joint.joins(edge)),
         }
     }
 
-    /// Every edge, reader by reader.
+    /// Every edge, reader by reader, and writer by writer of each.
     pub fn edges(&self) -> Vec<Edge> {
-        let readers = self.readers.iter().enumerate();
-        let pairs = readers.flat_map(|(reader, port)| {
-            let before = |order| self.writers.partition_point(|writer| writer.order < order);
-            let first = match self.joined {
-                Joined::Stream => 0,
-                Joined::Layers => before(port.order - 1),
-            };
-            (first..before(port.order)).map(move |writer| Edge { writer, reader })
-        });
-        pairs.collect()
+        let to = |reader| move |writer| Edge { writer, reader };
+        match &self.joined {
+            Joined::Stream => {
+                let readers = self.readers.iter().enumerate();
+                let edges = readers.flat_map(|(reader, port)| {
+                    let before = |writer: &Port| writer.order < port.order;
+                    (0..self.writers.partition_point(before)).map(to(reader))
+                });
+                edges.collect()
+            }
+            Joined::Layers(joints) => {
+                let edges = joints.iter().flat_map(|joint| {
+                    let readers = joint.readers.clone();
+                    readers.flat_map(|reader| joint.reaching(reader).map(to(reader)))
+                });
+                let mut edges: Vec<Edge> = edges.collect();
+                edges.sort_unstable_by_key(|edge| (edge.reader, edge.writer));
+                edges
+            }
+        }
     }
 
-    /// In a chain of layers, the writers and the readers of each linear map, in forward order: ranges of
-    /// indices.
-    pub fn layers(&self) -> Vec<[Range<usize>; 2]> {
-        let last = self.readers.last().map_or(0, |port| port.order);
-        let of = |ports: &[Port], order: usize| {
-            let before = |order| ports.partition_point(|port| port.order < order);
-            before(order)..before(order + 1)
-        };
-        (1..=last)
-            .map(|order| [of(&self.writers, order - 1), of(&self.readers, order)])
-            .collect()
+    /// Which nodes each linear map joins; none of a residual stream.
+    pub fn joints(&self) -> &[Joint] {
+        match &self.joined {
+            Joined::Stream => &[],
+            Joined::Layers(joints) => joints,
+        }
     }
 
     /// An edge's name, such as `input->a0.h1<q>`.

@@ -33,7 +33,7 @@ pub fn optimal_ablation<M: Model + Clone>(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Ablation, CircuitError> {
     let spec = model.spec();
-    if spec.wiring.joined == Joined::Layers {
+    if spec.wiring.joined != Joined::Stream {
         return Err(CircuitError::Unstreamed {
             network: spec.name.clone(),
         });

@@ -59,7 +59,7 @@ impl EdgeScores {
 }
 
 /// The attribution of every edge: `(corrupt_u - clean_u) . d objective / d input_v`, summed over positions
-/// and channels and averaged over the batch, for writer u and reader v; in a chain of layers, what writer u
+/// and channels and averaged over the batch, for writer u and reader v; between layers, what writer u
 /// sends goes through the edge's part of the linear map first. Edges that score far from 0 carry what the two
 /// runs differ in.
 ///
@@ -85,9 +85,9 @@ pub fn edge_attribution(
     }
     spec.accepts(pair.clean())?;
     spec.accepts(pair.corrupt())?;
-    let found = match spec.wiring.joined {
+    let found = match &spec.wiring.joined {
         Joined::Stream => stream::edge_attribution(model, pair, labels, objective, path),
-        Joined::Layers => layers::edge_attribution(model, pair, labels, objective, path),
+        Joined::Layers(_) => layers::edge_attribution(model, pair, labels, objective, path),
     }?;
     match found.scores.iter().find(|(_, score)| !score.is_finite()) {
         Some(&(edge, score)) => Err(CircuitError::Score {

@@ -1,4 +1,4 @@
-//! Cut edges of a chain of layers.
+//! Cut edges between layers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use mr_models::{Hook, Input, Link, Model, Site, Wiring};
 
 use crate::ablation::Ablation;
 use crate::error::CircuitError;
-use crate::layered::Layered;
+use crate::layered::{Layered, Linked};
 
-/// What the layers send and what is sent instead; a layer none of whose edges are cut is left alone.
+/// What layers send and what is sent instead; a joint none of whose edges are cut is left alone.
 #[derive(Debug, Clone)]
 pub(super) struct CutLayers {
     layered: Arc<Layered>,
-    /// By layer, what is sent instead `[batch, writer, height, width]`, with 1 for axes that all share.
+    /// By joint, what is sent instead `[batch, writer, height, width]`, with 1 for axes that all share.
     ablated: Arc<Vec<Tensor<4>>>,
-    /// By layer, the link over its cut edges alone.
+    /// By joint, the link over its cut edges alone.
     cut: Vec<Option<Link>>,
 }
 
@@ -26,7 +26,7 @@ impl CutLayers {
         let layered = Layered::of(model)?;
         let ablated = ablation.sent(model, &layered)?;
         Ok(Self {
-            cut: vec![None; layered.layers.len()],
+            cut: vec![None; layered.joints.len()],
             layered: Arc::new(layered),
             ablated: Arc::new(ablated),
         })
@@ -34,28 +34,27 @@ impl CutLayers {
 
     /// The same with what `severed` says cut: by reader, its writers.
     pub(super) fn with(&self, wiring: &Wiring, severed: &[Vec<usize>]) -> Self {
-        let of = |(at, [writers, readers]): (usize, [std::ops::Range<usize>; 2])| {
-            let severed = &severed[readers.clone()];
-            if severed.iter().all(Vec::is_empty) {
-                return None;
-            }
-            let ports = &wiring.readers[readers];
-            let rows = ports.last().map_or(0, |port| port.channels.end);
-            let mut factors = vec![0.0; rows * writers.len()];
-            for (port, cut_off) in ports.iter().zip(severed) {
-                for channel in port.channels.clone() {
-                    for writer in cut_off {
-                        factors[channel * writers.len() + writer - writers.start] = 1.0;
+        let joints = self.layered.joints.iter().zip(&*self.ablated);
+        let cut = joints.map(|(linked, ablated)| {
+            let Linked { joint, link, .. } = linked;
+            let rows = wiring.readers[joint.readers.clone()].last();
+            let rows = rows.map_or(0, |port| port.channels.end);
+            let columns = joint.reaching(joint.readers.start).len();
+            let mut factors = vec![0.0; rows * columns];
+            for reader in joint.readers.clone() {
+                let writers = joint.reaching(reader);
+                for writer in severed[reader].iter().filter(|at| writers.contains(at)) {
+                    for channel in wiring.readers[reader].channels.clone() {
+                        factors[channel * columns + writer - writers.start] = 1.0;
                     }
                 }
             }
-            let factors = TensorData::new(factors, [rows, writers.len()]);
-            let device = self.ablated[at].device();
-            let link = &self.layered.layers[at].link;
-            Some(link.scaled(&Tensor::from_data(factors, &device)))
-        };
+            let is_cut = factors.contains(&1.0);
+            let factors = TensorData::new(factors, [rows, columns]);
+            is_cut.then(|| link.scaled(&Tensor::from_data(factors, &ablated.device())))
+        });
         Self {
-            cut: wiring.layers().into_iter().enumerate().map(of).collect(),
+            cut: cut.collect(),
             ..self.clone()
         }
     }
@@ -67,40 +66,43 @@ impl CutLayers {
             lost: BTreeMap::new(),
             hook,
         };
-        if let Some(Some(_)) = self.cut.first() {
-            cutting.send(0, input.real());
+        for at in self.cut_where(Linked::is_from_input) {
+            cutting.send(at, input.real());
         }
         cutting
+    }
+
+    /// The joints with cut edges, of these.
+    fn cut_where(&self, is_meant: impl Fn(&Linked) -> bool) -> Vec<usize> {
+        let joints = self.layered.joints.iter().zip(&self.cut).enumerate();
+        let joints = joints.filter(|(_, (linked, cut))| cut.is_some() && is_meant(linked));
+        joints.map(|(at, _)| at).collect()
     }
 }
 
 /// Keeps what readers lose, from their writers on, and takes it from what they read.
 pub(super) struct Cutting<'a> {
     layers: &'a CutLayers,
-    /// By layer.
+    /// By joint.
     lost: BTreeMap<usize, Tensor<4>>,
     hook: &'a mut dyn Hook,
 }
 
 impl Cutting<'_> {
-    /// The layer with cut edges from or to a site.
-    fn layer(&self, site: &Site, is_end: impl Fn(&[Site; 2], &Site) -> bool) -> Option<usize> {
-        let layers = self.layers.layered.layers.iter().zip(&self.layers.cut);
-        let mut layers = layers.enumerate().filter(|(_, (_, cut))| cut.is_some());
-        let found = layers.find(|(_, (layer, _))| is_end(&layer.sites, site));
-        found.map(|(at, _)| at)
+    /// The joints with cut edges from a site.
+    fn written(&self, site: &Site) -> Vec<usize> {
+        let layers = self.layers;
+        layers.cut_where(|linked| linked.sites[0].name == site.name)
     }
 
-    fn written(&self, site: &Site) -> Option<usize> {
-        self.layer(site, |[written, _], site| written.name == site.name)
-    }
-
-    fn read(&self, site: &Site) -> Option<usize> {
-        self.layer(site, |[_, read], site| read.name == site.name)
+    /// The joints with cut edges to a site.
+    fn read(&self, site: &Site) -> Vec<usize> {
+        let layers = self.layers;
+        layers.cut_where(|linked| linked.sites[1].name == site.name)
     }
 
     fn send(&mut self, at: usize, held: Tensor<4>) {
-        let sent = self.layers.layered.layers[at].link.sent(held);
+        let sent = self.layers.layered.joints[at].link.sent(held);
         let changed = sent - self.layers.ablated[at].clone();
         if let Some(cut) = &self.layers.cut[at] {
             self.lost.insert(at, cut.received(changed));
@@ -110,22 +112,24 @@ impl Cutting<'_> {
 
 impl Hook for Cutting<'_> {
     fn wants(&self, site: &Site) -> bool {
-        self.hook.wants(site) || self.written(site).is_some() || self.read(site).is_some()
+        self.hook.wants(site) || !self.written(site).is_empty() || !self.read(site).is_empty()
     }
 
     fn only_reads(&self, site: &Site) -> bool {
         let asked = self.hook.wants(site);
-        self.read(site).is_none() && (!asked || self.hook.only_reads(site))
+        self.read(site).is_empty() && (!asked || self.hook.only_reads(site))
     }
 
     fn at(&mut self, site: &Site, mut activation: Tensor<3>) -> Tensor<3> {
-        if let Some(lost) = self.read(site).and_then(|at| self.lost.remove(&at)) {
-            activation = activation - Site::of_map(lost);
+        for at in self.read(site) {
+            if let Some(lost) = self.lost.remove(&at) {
+                activation = activation - Site::of_map(lost);
+            }
         }
         if self.hook.wants(site) {
             activation = self.hook.at(site, activation);
         }
-        if let Some(at) = self.written(site) {
+        for at in self.written(site) {
             self.send(at, site.as_map(activation.clone()));
         }
         activation
@@ -135,13 +139,13 @@ impl Hook for Cutting<'_> {
 #[cfg(test)]
 mod tests {
     use mr_models::{
-        Edit, Intervened, Labels, Network, Place, Region, Rewrite, floats, objective,
+        Edge, Edit, Intervened, Labels, Network, Place, Region, Rewrite, floats, objective,
         run_with_cache, value_and_grad,
     };
 
     use super::*;
     use crate::cut::Cut;
-    use crate::layered::tests::{convnet, pair};
+    use crate::layered::tests::{convnet, pair, resnet};
 
     fn logits(model: &dyn Model, input: &Input) -> Vec<f32> {
         floats(model.logits(input))
@@ -162,75 +166,97 @@ mod tests {
 
     #[test]
     fn nothing_cut_is_the_net_and_everything_cut_is_the_other_run() {
-        let (net, pair) = (convnet(), pair());
-        let whole = cut(&net, &[], &Ablation::Zero);
-        assert_eq!(logits(&whole, pair.clean()), logits(&net, pair.clean()));
-        let other = Ablation::Resample(pair.corrupt().clone());
-        let none = Cut::new(&net, &net.spec().wiring.edges(), &other).unwrap();
-        close(&logits(&none, pair.clean()), &logits(&net, pair.corrupt()));
-        assert_eq!(
-            logits(&none.with(&[]), pair.clean()),
-            logits(&net, pair.clean())
-        );
-        let itself = Ablation::Resample(pair.clean().clone());
-        let same = Cut::new(&net, &net.spec().wiring.edges(), &itself).unwrap();
-        assert_eq!(logits(&same, pair.clean()), logits(&net, pair.clean()));
+        for net in [convnet(), resnet()] {
+            let pair = pair();
+            let whole = cut(&net, &[], &Ablation::Zero);
+            assert_eq!(logits(&whole, pair.clean()), logits(&net, pair.clean()));
+            let other = Ablation::Resample(pair.corrupt().clone());
+            let none = Cut::new(&net, &net.spec().wiring.edges(), &other).unwrap();
+            close(&logits(&none, pair.clean()), &logits(&net, pair.corrupt()));
+            assert_eq!(
+                logits(&none.with(&[]), pair.clean()),
+                logits(&net, pair.clean())
+            );
+            let itself = Ablation::Resample(pair.clean().clone());
+            let same = Cut::new(&net, &net.spec().wiring.edges(), &itself).unwrap();
+            assert_eq!(logits(&same, pair.clean()), logits(&net, pair.clean()));
+        }
     }
 
     #[test]
     fn nothing_is_left_of_the_input_under_zero_and_mean_ablation() {
-        let (net, pair) = (convnet(), pair());
-        let edges = net.spec().wiring.edges();
-        for ablation in [
-            Ablation::Zero,
-            Ablation::Mean(pair.clean().clone()),
-            Ablation::PositionalMean(pair.clean().clone()),
-        ] {
-            let cut = Cut::new(&net, &edges, &ablation).unwrap();
-            close(&logits(&cut, pair.clean()), &logits(&cut, pair.corrupt()));
+        for net in [convnet(), resnet()] {
+            let pair = pair();
+            let edges = net.spec().wiring.edges();
+            for ablation in [
+                Ablation::Zero,
+                Ablation::Mean(pair.clean().clone()),
+                Ablation::PositionalMean(pair.clean().clone()),
+            ] {
+                let cut = Cut::new(&net, &edges, &ablation).unwrap();
+                close(&logits(&cut, pair.clean()), &logits(&cut, pair.corrupt()));
+            }
         }
+    }
+
+    /// The edges that lead to a node.
+    fn into(net: &Network, node: &str) -> Vec<String> {
+        let wiring = &net.spec().wiring;
+        let edges = wiring.edges().into_iter();
+        let edges = edges.filter(|edge| wiring.readers[edge.reader].node == node);
+        edges.map(|edge| wiring.name(edge)).collect()
     }
 
     /// A reader that is cut off from all its writers reads what it reads in the other run.
     #[test]
     fn a_node_that_is_cut_off_is_patched() {
-        let (net, pair) = (convnet(), pair());
-        let other = Ablation::Resample(pair.corrupt().clone());
-        let off = cut(
-            &net,
-            &[
-                "conv1.c0->conv2.c3",
-                "conv1.c1->conv2.c3",
-                "conv1.c2->conv2.c3",
-            ],
-            &other,
-        );
-        let site = "conv2.hook_pre";
-        let (_, cache) = run_with_cache(&net, pair.corrupt(), &[site]).unwrap();
-        let region = Region::channel(3);
-        let patch = Rewrite::patch(region.cut(cache.get(site).unwrap()));
-        let edit = Edit::at(site, patch).within(region);
-        let patched = Intervened::new(&net, vec![edit]).unwrap();
-        close(&logits(&off, pair.clean()), &logits(&patched, pair.clean()));
-        assert_ne!(logits(&off, pair.clean()), logits(&net, pair.clean()));
+        for (net, node, site, count) in [
+            (convnet(), "conv2.c3", "conv2.hook_pre", 3),
+            (resnet(), "layer1.0.c1", "layer1.0.hook_pre", 2 + 1),
+            (resnet(), "layer2.0.c3", "layer2.0.hook_pre", 4 + 2),
+        ] {
+            let pair = pair();
+            let other = Ablation::Resample(pair.corrupt().clone());
+            let names = into(&net, node);
+            assert_eq!(names.len(), count);
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let off = cut(&net, &names, &other);
+            let (_, cache) = run_with_cache(&net, pair.corrupt(), &[site]).unwrap();
+            let channel = node.rsplit('c').next().unwrap().parse().unwrap();
+            let region = Region::channel(channel);
+            let patch = Rewrite::patch(region.cut(cache.get(site).unwrap()));
+            let edit = Edit::at(site, patch).within(region);
+            let patched = Intervened::new(&net, vec![edit]).unwrap();
+            close(&logits(&off, pair.clean()), &logits(&patched, pair.clean()));
+            assert_ne!(logits(&off, pair.clean()), logits(&net, pair.clean()));
+        }
     }
 
     /// Of a writer cut off from all its readers nothing passes; a hook sees what it holds all the same.
     #[test]
     fn a_node_that_nothing_reads_is_zeroed() {
-        let (net, pair) = (convnet(), pair());
-        let names: Vec<String> = (0..5).map(|n| format!("conv2.c1->linear1.n{n}")).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let off = cut(&net, &names, &Ablation::Zero);
-        let site = "conv2.hook_out";
-        let edit = Edit::at(site, Rewrite::Scale { factor: 0.0 }).within(Region::channel(1));
-        let zeroed = Intervened::new(&net, vec![edit]).unwrap();
-        close(&logits(&off, pair.clean()), &logits(&zeroed, pair.clean()));
-        let held = |model: &dyn Model| {
-            let (_, cache) = run_with_cache(model, pair.clean(), &[site]).unwrap();
-            floats(cache.get(site).unwrap().clone())
-        };
-        assert_eq!(held(&off), held(&net));
+        for (net, node, site, count) in [
+            (convnet(), "conv2.c1", "conv2.hook_out", 5),
+            (resnet(), "conv1.c1", "conv1.hook_out", 2 + 1),
+            (resnet(), "layer1.0.c1", "layer1.0.hook_out", 4 + 4),
+        ] {
+            let pair = pair();
+            let wiring = &net.spec().wiring;
+            let edges = wiring.edges().into_iter();
+            let edges = edges.filter(|edge| wiring.writers[edge.writer].node == node);
+            let edges: Vec<Edge> = edges.collect();
+            assert_eq!(edges.len(), count);
+            let off = Cut::new(&net, &edges, &Ablation::Zero).unwrap();
+            let zero = Rewrite::Scale { factor: 0.0 };
+            let edit = Edit::at(site, zero).within(Region::channel(1));
+            let zeroed = Intervened::new(&net, vec![edit]).unwrap();
+            close(&logits(&off, pair.clean()), &logits(&zeroed, pair.clean()));
+            let held = |model: &dyn Model| {
+                let (_, cache) = run_with_cache(model, pair.clean(), &[site]).unwrap();
+                floats(cache.get(site).unwrap().clone())
+            };
+            assert_eq!(held(&off), held(&net));
+        }
     }
 
     /// Where the only edges of an input are cut, nothing depends on it.

@@ -1,5 +1,5 @@
 use burn::tensor::Device;
-use mr_models::{Architecture, Network, NormKind, ResNet, floats};
+use mr_models::{Architecture, Network, NormKind, Rnn, floats};
 
 use super::*;
 use crate::attribution::tests::{net, pair, shared, tokens};
@@ -113,7 +113,7 @@ fn hooks_see_what_is_left_and_nets_without_edges_are_told() {
         floats(cache.get(site[0]).unwrap().clone())
     };
     assert_ne!(read(&cut), read(&net));
-    let resnet = Architecture::Resnet(ResNet::default());
-    let resnet = Network::init(resnet, 0, &Device::flex()).unwrap();
-    assert!(Cut::new(&resnet, &[], &Ablation::Zero).is_err());
+    let rnn = Architecture::Rnn(Rnn::default());
+    let rnn = Network::init(rnn, 0, &Device::flex()).unwrap();
+    assert!(Cut::new(&rnn, &[], &Ablation::Zero).is_err());
 }

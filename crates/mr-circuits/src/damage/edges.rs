@@ -1,6 +1,5 @@
 //! The change of an objective, split over edges.
 
-use burn::tensor::Tensor;
 use mr_models::{Edge, Joined, Labels, Model, Objective, Place, Wiring, floats, run_with_cache};
 
 use super::front::Front;
@@ -11,7 +10,7 @@ use crate::ablation::Ablation;
 use crate::attribution::EdgeScores;
 use crate::cut::Cut;
 use crate::error::CircuitError;
-use crate::layered::{Layer, Layered};
+use crate::layered::Layered;
 use crate::pair::Pair;
 
 /// What each edge into the nodes of one layer contributes to the change of an objective, in the mean over
@@ -35,9 +34,10 @@ impl EdgeDamage {
     }
 }
 
-/// Splits the change of an objective over edges: in a chain of layers over those into each layer in turn, of
-/// a residual stream over those to the logits. The path is the straight one at what the layer reads, and what
-/// is read is the sum of what its edges carry: the shares of one layer's edges add up to the change.
+/// Splits the change of an objective over edges: of layers over those into each in turn that everything
+/// passes, of a residual stream over those to the logits. The path is the straight one at what the layer reads,
+/// and what is read is the sum of what its edges carry: the shares of one layer's edges add up to the change.
+/// The inner layer of a residual block is left out, as the block's skip goes around it.
 ///
 /// `progress` is told how many examples of how many are done.
 ///
@@ -62,31 +62,37 @@ pub fn edge_damage(
     let sent = |input, cache| layered.sent(input, cache);
     let (before, after) = (sent(pair.clean(), &before)?, sent(pair.corrupt(), &after)?);
     let batch = pair.clean().batch().max(1);
-    let count = layered.layers.len();
-    let mut found = Vec::with_capacity(count);
-    for (at, layer) in layered.layers.iter().enumerate() {
-        let [_, read] = &layer.sites;
-        let place = Place::site(read.name.clone());
-        let mut told = |done, of| progress(at * of + done, count * of);
+    let sites = layered.read();
+    let sites = sites.into_iter().filter(|site| layered.is_whole(site));
+    let sites: Vec<&str> = sites.collect();
+    let mut found = Vec::with_capacity(sites.len());
+    for (done_sites, &site) in sites.iter().enumerate() {
+        let mut told = |done, of| progress(done_sites * of + done, sites.len() * of);
         let way = integrate(
             model,
             pair,
             labels,
             objective,
-            &place,
+            &Place::site(site),
             integration,
             &mut told,
         )?;
-        let moved: Tensor<4> = after[at].clone() - before[at].clone();
-        let along = layer.link.along(moved, read.as_map(way.gradient));
-        let along = floats(along / batch as f32);
+        let mut scores = Vec::new();
+        let joints = layered.joints.iter().zip(before.iter().zip(&after));
+        for (linked, (before, after)) in joints.filter(|(linked, _)| linked.sites[1].name == site) {
+            let moved = after.clone() - before.clone();
+            let gradient = linked.sites[1].as_map(way.gradient.clone());
+            let along = floats(linked.link.along(moved, gradient) / batch as f32);
+            scores.extend(linked.edges(wiring, &along));
+        }
+        scores.sort_by_key(|(edge, _)| (edge.reader, edge.writer));
         let [clean, corrupt] = way.values;
         let change = corrupt.iter().zip(&clean).map(|(b, a)| f64::from(b - a));
         found.push(EdgeDamage {
-            site: read.name.clone(),
+            site: site.into(),
             scores: EdgeScores {
                 wiring: wiring.clone(),
-                scores: Layer::edges(wiring, at, &along),
+                scores,
             },
             change: change.sum::<f64>() / batch as f64,
         });

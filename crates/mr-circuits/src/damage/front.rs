@@ -30,8 +30,8 @@ pub struct Part {
 
 impl Front {
     /// The channels of a site, or of the input. The sum of their shares is the whole change where the site
-    /// is all that later layers read, as it is everywhere in a chain of layers; elsewhere the completeness
-    /// error says how much goes around it.
+    /// is all that later layers read, as it is everywhere in a chain of layers; elsewhere, as within a
+    /// residual block, the completeness error says how much goes around it.
     ///
     /// # Errors
     /// [`CircuitError::Model`] for an unknown site or an input of tokens.
@@ -45,7 +45,7 @@ impl Front {
         };
         let wiring = &spec.wiring;
         let nodes = wiring.writers.iter().chain(&wiring.readers);
-        let nodes = nodes.filter(|port| port.site == site && wiring.joined == Joined::Layers);
+        let nodes = nodes.filter(|port| port.site == site && wiring.joined != Joined::Stream);
         let nodes: Vec<_> = nodes.filter(|port| port.channels.len() == 1).collect();
         let name = |channel: usize| {
             let node = nodes.iter().find(|port| port.channels.start == channel);
@@ -69,7 +69,7 @@ impl Front {
     /// [`CircuitError::Unwired`] if the network has no residual stream.
     pub fn writers(spec: &ModelSpec) -> Result<Self, CircuitError> {
         let wiring = &spec.wiring;
-        let (Joined::Stream, Some(last)) = (wiring.joined, wiring.readers.last()) else {
+        let (Joined::Stream, Some(last)) = (&wiring.joined, wiring.readers.last()) else {
             return Err(CircuitError::Unwired {
                 network: spec.name.clone(),
             });

@@ -5,7 +5,7 @@ use mr_models::{Labels, Model, NormKind, Objective, Place, predictions};
 use super::*;
 use crate::attribution::tests as transformer;
 use crate::error::CircuitError;
-use crate::layered::tests::{convnet, copy, input, pair};
+use crate::layered::tests::{convnet, copy, input, pair, resnet};
 use crate::pair::Pair;
 
 const DIFFERENCE: LogitDifference = LogitDifference { more: 1, less: 0 };
@@ -89,22 +89,30 @@ fn every_layer_of_a_chain_is_complete() {
         }
         assert!(changes.iter().all(|change| *change == changes[0]));
     }
-    let found = edge_damage(
-        &net,
-        &pair,
-        &labels(&pair),
-        &Margin,
-        &Integration::default(),
-        &mut |_, _| {},
-    );
-    let found = found.unwrap();
-    let edges: Vec<usize> = found
-        .iter()
-        .map(|layer| layer.scores.scores.len())
-        .collect();
-    assert_eq!(edges, [2 * 3, 3 * 4, 4 * 5, 5]);
-    for layer in found {
-        assert!(layer.completeness_error() < 0.01, "{}", layer.site);
+}
+
+/// The shares of edges into a layer that everything passes add up to the change.
+#[test]
+fn edges_to_each_whole_layer_are_complete() {
+    for (net, expected) in [
+        (convnet(), [2 * 3, 3 * 4, 4 * 5, 5]),
+        (resnet(), [2 * 2, 2 * 2 + 2, 4 * 4 + 2 * 4, 4]),
+    ] {
+        let pair = pair();
+        let found = edge_damage(
+            &net,
+            &pair,
+            &labels(&pair),
+            &Margin,
+            &Integration::default(),
+            &mut |_, _| {},
+        );
+        let found = found.unwrap();
+        let edges = found.iter().map(|layer| layer.scores.scores.len());
+        assert_eq!(edges.collect::<Vec<_>>(), expected);
+        for layer in found {
+            assert!(layer.completeness_error() < 0.01, "{}", layer.site);
+        }
     }
 }
 

@@ -201,7 +201,7 @@ impl Front {
             written: BTreeMap::new(),
         };
         // Layers are cut within their links, which have no place to begin at.
-        if spec.wiring.joined == Joined::Layers || model.stages() != spec.stages() {
+        if spec.wiring.joined != Joined::Stream || model.stages() != spec.stages() {
             return Ok(front);
         }
         let sites: Vec<&str> = spec

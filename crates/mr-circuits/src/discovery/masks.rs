@@ -93,7 +93,7 @@ pub fn learned_masks<M: Model>(
     if wiring.writers.is_empty() {
         return Err(CircuitError::Unwired { network: network() });
     }
-    if wiring.joined == Joined::Layers {
+    if wiring.joined != Joined::Stream {
         return Err(CircuitError::Unstreamed { network: network() });
     }
     model.spec().accepts(pair.clean())?;

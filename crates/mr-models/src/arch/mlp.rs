@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::chain::chain;
+use super::graph::chain;
 use super::head::Head;
 use super::layers::{Normalization, normalization_layer, rate, sizes};
 use super::{Definition, Pass, Trace};

@@ -1,7 +1,7 @@
 //! The architectures: each one file, registered in [`Architecture`].
 
-mod chain;
 mod convnet;
+mod graph;
 mod head;
 mod layers;
 mod mlp;

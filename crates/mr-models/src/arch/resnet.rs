@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::graph::{Graph, Source};
 use super::layers::{
     Normalization, batch_norm_layers, batch_normalization, convolution, convolution_layer, linear,
     linear_layer, normalization_layer, push_affine, push_batch_norm, setting, sizes,
@@ -19,7 +20,8 @@ use crate::weights::Weights;
 use crate::wiring::Wiring;
 
 /// A residual network of basic blocks. Weights have torchvision's names: `conv1`, `bn1`,
-/// `layer1.0.conv1`, ..., `layer2.0.downsample.0`, ..., `fc`.
+/// `layer1.0.conv1`, ..., `layer2.0.downsample.0`, ..., `fc`. What a block and its skip sum to is at
+/// `layer1.0.hook_pre`, what it passes on, after the last ReLU, at `layer1.0.hook_out`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResNet {
@@ -86,7 +88,8 @@ impl Block {
         } else {
             x
         };
-        trace.map(&at("hook_out"), relu(h + skip))
+        let h = trace.map(&at("hook_pre"), h + skip);
+        trace.map(&at("hook_out"), relu(h))
     }
 }
 
@@ -112,6 +115,25 @@ impl ResNet {
 
     fn features(&self) -> usize {
         self.width << (self.stages - 1)
+    }
+
+    /// Nodes are the channels of the stem (`conv1.c0`), of the inner convolution of each block
+    /// (`layer1.0.conv1.c0`), and of the block itself (`layer1.0.c0`), which reads the sum of what its second
+    /// convolution and its skip make.
+    fn wiring(&self, sites: &[Site]) -> Wiring {
+        let (mut graph, input) = Graph::from_input(self.input[0], sites);
+        let mut held = graph.layer("conv1", vec![Source::all(input)]);
+        for block in self.blocks() {
+            let conv = format!("{}.conv1", block.name);
+            let inner = graph.layer(&conv, vec![Source::all(held.clone())]);
+            let skip = if block.reshapes() {
+                Source::all(held)
+            } else {
+                Source::own(held)
+            };
+            held = graph.layer(&block.name, vec![Source::all(inner), skip]);
+        }
+        graph.logits(held)
     }
 }
 
@@ -151,6 +173,7 @@ impl Definition for ResNet {
                 "conv1.hook_out",
                 "conv2.hook_pre",
                 "conv2.hook_out",
+                "hook_pre",
                 "hook_out",
             ] {
                 let name = format!("{}.{part}", block.name);
@@ -160,12 +183,13 @@ impl Definition for ResNet {
         let last = blocks.len() + 1;
         sites.push(Site::vector("avgpool.hook_out", self.features()).in_stage(last));
         sites.push(Site::vector("fc.hook_out", self.classes).in_stage(last));
+        let wiring = self.wiring(&sites);
         ModelSpec {
             name: "resnet".into(),
             input: InputKind::Real { shape: self.input },
             classes: self.classes,
             sites,
-            wiring: Wiring::default(),
+            wiring,
         }
     }
 

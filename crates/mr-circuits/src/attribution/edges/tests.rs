@@ -3,7 +3,7 @@ mod golden;
 use burn::tensor::{Device, Tensor};
 use mr_models::objective::LogitDifference;
 use mr_models::{
-    Architecture, Input, Network, NormKind, ResNet, Tap, floats, run_with_cache, values_at,
+    Architecture, Input, Network, NormKind, Rnn, Tap, floats, run_with_cache, values_at,
 };
 
 use super::*;
@@ -104,14 +104,14 @@ fn what_cannot_be_is_told() {
     let (deep, pair) = (net(NormKind::Layer), pair());
     let error = edge_attribution(&deep, &pair, &labels(), &DIFFERENCE, Path::Inputs(0));
     assert!(error.unwrap_err().to_string().contains("1 or more"));
-    let resnet = Architecture::Resnet(ResNet::default());
-    let resnet = Network::init(resnet, 0, &Device::flex()).unwrap();
-    let error = edge_attribution(&resnet, &pair, &labels(), &DIFFERENCE, Path::Clean);
+    let rnn = Architecture::Rnn(Rnn::default());
+    let rnn = Network::init(rnn, 0, &Device::flex()).unwrap();
+    let error = edge_attribution(&rnn, &pair, &labels(), &DIFFERENCE, Path::Clean);
     assert!(
         error
             .unwrap_err()
             .to_string()
-            .contains("`resnet` has no edges")
+            .contains("`rnn` has no edges")
     );
     let found = edge_attribution(&deep, &pair, &labels(), &DIFFERENCE, Path::Clean).unwrap();
     let error = found.get("m1->m0").unwrap_err().to_string();

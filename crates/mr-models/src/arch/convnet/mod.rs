@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::chain::chain;
+use super::graph::chain;
 use super::head::Head;
 use super::layers::{
     Normalization, batch_norm_layers, batch_normalization, convolution, convolution_layer,
