@@ -49,6 +49,9 @@ pub(crate) struct SaeSettings {
     /// What activity costs; of kinds without a `k` a dictionary is fitted for each.
     #[serde(deserialize_with = "one_or_many")]
     pub(crate) sparsity: Vec<f32>,
+    /// Active latents that kinds without a `k` are to have; a dictionary is fitted for each, and what activity costs follows.
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) l0: Vec<f32>,
     /// Which positions are samples.
     pub(crate) positions: Positions,
     /// Samples that are shuffled together.
@@ -72,12 +75,19 @@ impl Default for SaeSettings {
             kind: vec!["top-k".into()],
             k: Vec::new(),
             sparsity: Vec::new(),
+            l0: Vec::new(),
             positions: Positions::default(),
             buffer: 65_536,
             length: FitLength::default(),
             fit: Fit::default(),
         }
     }
+}
+
+/// What activity costs, and the number of active latents that the cost is to lead to.
+struct Paid {
+    sparsity: f32,
+    l0: Option<f32>,
 }
 
 /// Some settings of a [`FitConfig`]: those that are not set are the recipe's.
@@ -134,18 +144,22 @@ impl SaeSettings {
                 }
             } else {
                 let kind = kind_of(table)?;
-                for sparsity in several(&self.sparsity, usual_sparsity(&kind, d_in)) {
+                for (said, paid) in self.paid(usual_sparsity(&kind, d_in))? {
                     let config = SaeConfig::new(d_in, d_sae, kind.clone());
-                    plans.push((format!("{name}-{sparsity}"), config, Some(sparsity)));
+                    plans.push((format!("{name}-{said}"), config, Some(paid)));
                 }
             }
         }
-        let plan = |(name, config, sparsity): (String, SaeConfig, Option<f32>)| {
+        if !self.l0.is_empty() && plans.iter().all(|(.., paid)| paid.is_none()) {
+            bail!("l0: no kind without a k is fitted; a k says itself how many latents are active");
+        }
+        let plan = |(name, config, paid): (String, SaeConfig, Option<Paid>)| {
             let dictionary = config.arranged(arrangement);
             dictionary.check()?;
             let mut fit = self.fit(&dictionary)?;
-            if let Some(sparsity) = sparsity {
+            if let Some(Paid { sparsity, l0 }) = paid {
                 fit.sparsity = sparsity;
+                fit.l0 = l0.or(fit.l0);
             }
             Ok(Plan {
                 name,
@@ -154,6 +168,29 @@ impl SaeSettings {
             })
         };
         plans.into_iter().map(plan).collect()
+    }
+
+    /// What dictionaries without a k are asked for, each with what names it.
+    fn paid(&self, usual: f32) -> Result<Vec<(String, Paid)>> {
+        let sparsities = several(&self.sparsity, usual);
+        if self.l0.is_empty() {
+            let of = |sparsity: f32| (sparsity.to_string(), Paid { sparsity, l0: None });
+            return Ok(sparsities.into_iter().map(of).collect());
+        }
+        let [sparsity] = sparsities[..] else {
+            bail!(
+                "sparsity: {} with l0: give one, which the coefficient begins at",
+                sparsities.len()
+            );
+        };
+        let of = |&l0: &f32| {
+            let paid = Paid {
+                sparsity,
+                l0: Some(l0),
+            };
+            (format!("l0-{l0}"), paid)
+        };
+        Ok(self.l0.iter().map(of).collect())
     }
 
     fn arrangement(&self, widths: &[usize]) -> Result<(usize, Arrangement)> {
@@ -183,6 +220,10 @@ impl SaeSettings {
     /// How a dictionary is fitted: the recipe of its kind under what is set.
     fn fit(&self, config: &SaeConfig) -> Result<FitConfig> {
         let mut table = recipe(config, self.length.steps);
+        if !self.l0.is_empty() && table.contains_key("sparsity_warmup") {
+            let warmup = self.length.steps / 10 * 3;
+            table.insert("sparsity_warmup".into(), Value::Integer(warmup as i64));
+        }
         for (key, value) in &self.fit.0 {
             table.insert(key.clone(), value.clone());
         }
@@ -327,6 +368,25 @@ mod tests {
         assert_eq!(found[1].dictionary, SaeConfig::new(16, 64, TopK::new(8)));
         assert_eq!(found[2].fit.sparsity, 0.5);
         assert!(found[0].fit.normalize && found[0].fit.warmup == 500);
+    }
+
+    #[test]
+    fn an_l0_is_a_dictionary_of_each_kind_that_has_none_of_its_own() {
+        let found = plans(
+            "kind = [\"relu\", \"top-k\"]\nl0 = [4, 8.5]\nk = 4\nsparsity = 0.5",
+            &[16],
+        )
+        .unwrap();
+        let names: Vec<&str> = found.iter().map(|plan| plan.name.as_str()).collect();
+        assert_eq!(names, ["relu-l0-4", "relu-l0-8.5", "top-k-4"]);
+        assert_eq!((found[1].fit.l0, found[1].fit.sparsity), (Some(8.5), 0.5));
+        assert_eq!(
+            (found[2].fit.l0, found[1].fit.sparsity_warmup),
+            (None, 3000)
+        );
+        assert!(error("l0 = 4", &[16]).contains("no kind without a k"));
+        let several = error("kind = \"relu\"\nl0 = 4\nsparsity = [1, 2]", &[16]);
+        assert!(several.starts_with("sparsity: 2 with l0"), "{several}");
     }
 
     #[test]

@@ -56,6 +56,11 @@ fn dictionaries_that_cannot_be_fitted() {
             "--kind relu --sparsity -1",
             ["sparsity is -1", "at least 0"],
         ),
+        (
+            "--kind top-k --l0 4",
+            ["l0: no kind without a k", "says itself"],
+        ),
+        ("--kind relu --l0 0", ["l0 is 0", "at most d_sae"]),
         ("--batch-size 0", ["batch_size is 0", "at least 1"]),
         ("--lr nan", ["lr is NaN", "above 0"]),
         ("--buffer 0", ["buffer is 0", "at least 1"]),

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::plan::Plan;
 use super::state::{Report, State, Sums};
+use super::steer::Steering;
 use crate::checkpoint::same_run;
 use crate::dictionary::stream::Place;
 use crate::error::TrainError;
@@ -43,6 +44,8 @@ struct Dictionary {
     config: SaeConfig,
     counts: BTreeMap<String, u64>,
     idle: Vec<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    steering: Option<Steering>,
     sums: Sums,
     reports: Vec<Report>,
 }
@@ -72,6 +75,7 @@ impl Checkpoint {
                 config: state.sae.config().clone(),
                 counts: optimizer.counts,
                 idle: state.idle.clone(),
+                steering: state.steering,
                 sums: state.sums,
                 reports: state.reports.clone(),
             });
@@ -148,6 +152,7 @@ impl Checkpoint {
                 return Err(unfit(format!("counts {} latents", held.idle.len())));
             }
             state.idle = held.idle;
+            state.steering = held.steering;
             state.sums = held.sums;
             state.reports = held.reports;
             states.push(state);

@@ -4,6 +4,7 @@ mod checkpoint;
 mod plan;
 mod resample;
 mod state;
+mod steer;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -155,6 +156,10 @@ pub fn fit(
     }
     for (at, plan) in plans.iter().enumerate() {
         plan.check(width)?;
+        if let (Some(l0), Some(_)) = (plan.fit.l0, length.early_stop) {
+            let valid = "left out where a fit may stop early: the coefficient is not where L0 is right before the end";
+            return Err(TrainError::setting("l0", l0, valid));
+        }
         if plans[..at].iter().any(|other| other.name == plan.name) {
             return Err(TrainError::setting(
                 "name",

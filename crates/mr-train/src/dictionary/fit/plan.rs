@@ -1,6 +1,6 @@
 //! What a dictionary is to be, and how it is fitted.
 
-use mr_sae::{Kind, Revival, SaeConfig};
+use mr_sae::{Kind, L0Penalty, Revival, SaeConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{TrainError, above_0, at_least_0, share};
@@ -34,8 +34,13 @@ pub struct FitConfig {
     pub decay: usize,
     /// What the cost of activity is multiplied by at the end of its warm-up: the l1 or the l0 coefficient.
     pub sparsity: f32,
-    /// Steps over which that coefficient rises linearly from 0.
+    /// Steps over which that coefficient rises linearly from 0; with `l0`, over which the wanted number falls geometrically from
+    /// that of the first batch.
     pub sparsity_warmup: usize,
+    /// Active latents of a sample that are wanted, above 0 and at most `d_sae`: the coefficient begins at `sparsity` and follows
+    /// their number. Only of kinds whose activity costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub l0: Option<f32>,
     /// Where the number of active latents begins that falls linearly to the dictionary's `k`. Only of kinds with a `k`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_k: Option<f32>,
@@ -105,6 +110,7 @@ impl Default for FitConfig {
             decay: 0,
             sparsity: 0.0,
             sparsity_warmup: 0,
+            l0: None,
             first_k: None,
             k_warmup: 0,
             normalize: false,
@@ -156,6 +162,9 @@ impl Plan {
                 ));
             }
         }
+        if let Some(l0) = fit.l0 {
+            fit.check_l0(l0, config)?;
+        }
         if let Some(k) = fit.first_k {
             let Some(last) = k_of(&config.kind) else {
                 return Err(TrainError::setting(
@@ -181,6 +190,34 @@ impl Plan {
 }
 
 impl FitConfig {
+    /// Whether the coefficient of sparsity can follow L0.
+    fn check_l0(&self, l0: f32, config: &SaeConfig) -> Result<(), TrainError> {
+        let refused = match &config.kind {
+            Kind::TopK(_) | Kind::BatchTopK(_) | Kind::Matryoshka(_) => {
+                let name = config.kind.name();
+                Some(format!(
+                    "left out: the k of {name} says how many are active"
+                ))
+            }
+            Kind::JumpRelu(kind) if matches!(kind.penalty, L0Penalty::Quadratic { .. }) => {
+                Some("left out: a quadratic penalty has a target of its own".into())
+            }
+            _ => None,
+        };
+        if let Some(valid) = refused {
+            return Err(TrainError::setting("l0", l0, valid));
+        }
+        if !(l0 > 0.0 && l0 <= config.d_sae as f32) {
+            let valid = format!("above 0, at most d_sae, which is {}", config.d_sae);
+            return Err(TrainError::setting("l0", l0, valid));
+        }
+        if self.sparsity <= 0.0 {
+            let valid = "above 0 with l0: the coefficient begins there";
+            return Err(TrainError::setting("sparsity", self.sparsity, valid));
+        }
+        Ok(())
+    }
+
     /// The learning rate of a step of so many.
     pub(super) fn rate(&self, step: usize, steps: usize) -> f64 {
         let rising = ramp(step, self.warmup);
@@ -193,9 +230,9 @@ impl FitConfig {
         self.lr * rising.min(falling)
     }
 
-    /// The coefficient of sparsity of a step.
-    pub(super) fn coefficient(&self, step: usize) -> f32 {
-        self.sparsity * ramp(step, self.sparsity_warmup) as f32
+    /// Which share of the warm-up of sparsity a step has behind it.
+    pub(super) fn sparsity_ramp(&self, step: usize) -> f64 {
+        ramp(step, self.sparsity_warmup)
     }
 
     /// The kind with the number of active latents that a step has.
@@ -236,7 +273,7 @@ fn k_of(kind: &Kind) -> Option<f32> {
 
 #[cfg(test)]
 mod tests {
-    use mr_sae::{Relu, TopK};
+    use mr_sae::{JumpRelu, Relu, TopK};
 
     use super::*;
 
@@ -255,11 +292,10 @@ mod tests {
             [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 2.0 * thirds, thirds]
         );
         let fit = FitConfig {
-            sparsity: 2.0,
             sparsity_warmup: 1,
             ..FitConfig::default()
         };
-        assert_eq!([fit.coefficient(0), fit.coefficient(1)], [1.0, 2.0]);
+        assert_eq!([fit.sparsity_ramp(0), fit.sparsity_ramp(1)], [0.5, 1.0]);
         let fit = FitConfig {
             first_k: Some(8.0),
             k_warmup: 3,
@@ -296,6 +332,36 @@ mod tests {
             ..FitConfig::default()
         };
         assert!(error(k).contains("relu has no k"));
+        let l0 = |l0, sparsity| FitConfig {
+            l0: Some(l0),
+            sparsity,
+            ..FitConfig::default()
+        };
+        plan(l0(2.0, 0.1)).check(4).unwrap();
+        assert!(error(l0(2.0, 0.0)).contains("the coefficient begins there"));
+        for out in [0.0, 9.0, f32::NAN] {
+            assert!(error(l0(out, 0.1)).contains("d_sae, which is 8"), "{out}");
+        }
+        for (kind, said) in [
+            (TopK::new(2).into(), "the k of top-k says"),
+            (
+                Kind::JumpRelu(JumpRelu {
+                    penalty: L0Penalty::Quadratic { target: 2.0 },
+                    ..JumpRelu::default()
+                }),
+                "a target of its own",
+            ),
+        ] {
+            let plan = Plan {
+                dictionary: SaeConfig::new(4, 8, kind),
+                ..plan(l0(2.0, 0.1))
+            };
+            let error = plan.check(4).unwrap_err().to_string();
+            assert!(
+                error.starts_with("l0 is 2") && error.contains(said),
+                "{error}"
+            );
+        }
         let error = plan(FitConfig::default()).check(5).unwrap_err().to_string();
         assert!(error.contains("samples of 5 channels"), "{error}");
     }

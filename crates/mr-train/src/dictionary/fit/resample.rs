@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 use mr_models::floats;
-use mr_sae::Dictionary;
+use mr_sae::{Dictionary, Kind};
 use rand::Rng;
 
 use super::state::{State, split};
@@ -91,6 +91,14 @@ impl State {
                 }
                 weights.set(name, flat(values));
             }
+        }
+        if let Kind::JumpRelu(kind) = &config.kind {
+            // What a latent died of may be its threshold.
+            let mut values = floats(weights.get::<1>("threshold"));
+            for &latent in &dead {
+                values[latent] = kind.threshold;
+            }
+            weights.set("threshold", flat(values));
         }
         let mut state = self.optimizer.state(&weights);
         for (name, values) in &mut state.tensors {

@@ -8,6 +8,7 @@ use mr_sae::{
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Centre, Plan};
+use super::steer::Steering;
 use crate::config::{AdamW, OptimizerConfig};
 use crate::error::TrainError;
 use crate::optimizer::Optimizer;
@@ -31,6 +32,9 @@ pub struct Report {
     pub explained: f64,
     /// Latents that are dead now.
     pub dead: usize,
+    /// What the cost of activity was multiplied by on the last step.
+    #[serde(default)]
+    pub coefficient: f64,
 }
 
 /// Sums since the last report.
@@ -49,6 +53,10 @@ pub(super) struct State {
     pub(super) optimizer: Optimizer,
     /// Samples since each latent was on.
     pub(super) idle: Vec<u64>,
+    /// What the coefficient of sparsity follows L0 by, where it does.
+    pub(super) steering: Option<Steering>,
+    /// The last step's coefficient of sparsity.
+    coefficient: f32,
     pub(super) sums: Sums,
     pub(super) reports: Vec<Report>,
 }
@@ -112,6 +120,8 @@ impl State {
         Ok(Self {
             optimizer: Optimizer::new(&rule, sae.weights()),
             idle: vec![0; sae.d_sae()],
+            coefficient: 0.0,
+            steering: plan.fit.l0.map(|_| Steering::new(plan.fit.sparsity)),
             plan: plan.clone(),
             sae,
             sums: Sums::default(),
@@ -136,8 +146,12 @@ impl State {
         let fit = &self.plan.fit;
         let (x, target) = split(batch, width, self.sae.config());
         let dead = self.dead();
+        let coefficient = match &self.steering {
+            Some(steering) => steering.coefficient(),
+            None => fit.sparsity * fit.sparsity_ramp(step) as f32,
+        };
         let strength = Strength {
-            sparsity: fit.coefficient(step),
+            sparsity: coefficient,
             revival: fit.revival,
             dead: Some(&dead),
         };
@@ -154,6 +168,13 @@ impl State {
             return Err(TrainError::Diverged { step, loss });
         }
         let (rate, unit_norm) = (fit.rate(step, steps), fit.unit_norm);
+        self.coefficient = coefficient;
+        if let (Some(steering), Some(wanted)) = (&mut self.steering, fit.l0) {
+            let active: f64 = found.active.iter().map(|&count| f64::from(count)).sum();
+            let l0 = active * self.sae.d_out() as f64 / target.len() as f64;
+            let fallen = fit.sparsity_ramp(step);
+            steering.learn(l0, f64::from(wanted), fallen, [step, steps]);
+        }
         self.count(&found, &target);
         let gradients = self.tensors(found.gradients, unit_norm);
         let weights = self.optimizer.step(rate, self.sae.weights(), gradients);
@@ -229,6 +250,7 @@ impl State {
             l0: sums.active / sums.samples,
             explained,
             dead: self.dead().into_iter().filter(|&dead| dead).count(),
+            coefficient: f64::from(self.coefficient),
         });
     }
 }

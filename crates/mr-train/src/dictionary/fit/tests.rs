@@ -72,6 +72,47 @@ fn kinds() -> Vec<Plan> {
     ]
 }
 
+/// Kinds whose coefficient follows L0.
+fn steered() -> Vec<Plan> {
+    let fit = FitConfig {
+        l0: Some(1.5),
+        sparsity: 0.1,
+        sparsity_warmup: 200,
+        decay: 150,
+        lr: 3e-3,
+        ..FitConfig::default()
+    };
+    vec![
+        plan("relu to 1.5", Relu::default(), fit.clone()),
+        plan("gated to 1.5", Gated::default(), fit.clone()),
+        plan("jump to 1.5", JumpRelu::default(), fit),
+    ]
+}
+
+#[test]
+fn the_coefficient_follows_l0_to_what_is_wanted() {
+    let fitted = run(&steered(), &short(600), None, None);
+    for found in &fitted.dictionaries {
+        let last = found.reports[11];
+        let name = &found.plan.name;
+        assert!((last.l0 / 1.5 - 1.0).abs() < 0.03, "{name}: {last:?}");
+        assert!(last.explained > 0.3, "{name}: {last:?}");
+        // In the end it stays, and is not what it began with.
+        assert!((last.coefficient - 0.1).abs() > 1e-3, "{name}: {last:?}");
+    }
+    let stop = FitLength {
+        early_stop: Some(EarlyStop::default()),
+        ..short(10)
+    };
+    let samples = axes(200);
+    let stream = InMemory {
+        activations: &samples,
+        seed: 0,
+    };
+    let error = fit_error(&steered(), &stop, &stream, None, on_host());
+    assert!(error.starts_with("l0 is 1.5"), "{error}");
+}
+
 #[test]
 fn every_kind_learns_from_one_stream() {
     let fitted = run(&kinds(), &short(400), None, None);
@@ -113,6 +154,7 @@ fn a_killed_fit_goes_on_to_the_same_bits() {
         ..FitConfig::default()
     };
     let mut plans = kinds();
+    plans.extend(steered());
     plans.push(plan("all", TopK::new(1), fit.clone()));
     plans.push(plan(
         "k",
@@ -147,7 +189,7 @@ fn a_killed_fit_goes_on_to_the_same_bits() {
     }
     // A fit that is done gives what it gave.
     let again = run(&plans, &length, Some(folder.path()), None);
-    let weights = |fitted: &Fitted| fitted.dictionaries[6].sae.weights().to_host();
+    let weights = |fitted: &Fitted| fitted.dictionaries[9].sae.weights().to_host();
     assert_eq!(weights(&again), weights(&whole));
     let samples = axes(1000);
     let stream = InMemory {

@@ -15,11 +15,8 @@ pub(super) const KINDS: [&str; 6] = [
     "matryoshka",
 ];
 
-/// Those whose sparsity is paid for: which coefficient gives which L0 is not known before.
-pub(super) const PENALISED: [&str; 3] = ["relu", "gated", "jump-relu"];
-
-/// The first and the last coefficient of sparsity that are tried, in units of scaled activations.
-pub(super) const COEFFICIENTS: [f64; 2] = [0.1, 10.0];
+/// Steps of the whole benchmark. After fewer, not every dictionary has come to rest.
+pub(super) const STEPS: usize = 2500;
 
 /// Features of some sort, and dictionaries for them.
 #[derive(Debug, Clone, Serialize)]
@@ -27,6 +24,8 @@ pub(super) struct Regime {
     pub(super) name: &'static str,
     pub(super) planted: PlantedConfig,
     pub(super) latents: usize,
+    /// Features that are on in an example.
+    pub(super) on: f64,
     /// Active latents of a sample that every dictionary is to have.
     pub(super) l0: f64,
     /// The architectures that take part.
@@ -39,8 +38,6 @@ pub(super) struct Size {
     pub(super) steps: usize,
     pub(super) batch: usize,
     pub(super) seeds: u64,
-    /// Coefficients of a grid.
-    pub(super) grid: usize,
     /// Examples that dictionaries are judged on.
     pub(super) judged: usize,
 }
@@ -58,49 +55,51 @@ impl Size {
 }
 
 impl Regime {
-    /// The easy regime needs half the steps.
+    /// The easy regime takes twice the steps, each of which costs a fifth: latents that share a feature part slowly.
     pub(super) fn size(&self, size: Size) -> Size {
-        let halves = if self.name == "easy" { 2 } else { 1 };
+        let times = if self.name == "easy" { 2 } else { 1 };
         Size {
-            steps: size.steps.div_ceil(halves),
+            steps: size.steps * times,
             ..size
         }
     }
 
-    /// A dictionary of one architecture. All are fitted alike; activations are scaled to a mean norm of the root of their
-    /// channels.
-    pub(super) fn plan(
-        &self,
-        kind: &str,
-        name: String,
-        sparsity: f64,
-        seed: u64,
-        size: &Size,
-    ) -> Plan {
-        let sees_k = !PENALISED.contains(&kind);
-        Plan {
-            name,
-            dictionary: SaeConfig::new(self.planted.width, self.latents, self.kind(kind)),
-            fit: FitConfig {
-                seed,
-                lr: 2e-3,
-                warmup: size.steps / 50,
-                decay: size.steps / 3,
-                sparsity: sparsity as f32,
-                sparsity_warmup: size.steps / 5,
-                normalize: true,
-                centre: Centre::Mean,
-                revival: if sees_k {
-                    Revival::AuxK {
-                        k: None,
-                        coefficient: 1.0,
-                    }
-                } else {
-                    Revival::None
+    /// A dictionary of one architecture. All have the same rate and length; activations are scaled to a mean norm of the root of
+    /// their channels.
+    pub(super) fn plan(&self, kind: &str, seed: u64, size: &Size) -> Plan {
+        let fit = FitConfig {
+            seed,
+            lr: 5e-3,
+            warmup: size.steps / 50,
+            decay: size.steps / 3,
+            normalize: true,
+            centre: Centre::Mean,
+            dead_after: 50 * size.batch,
+            ..FitConfig::default()
+        };
+        // Encoders begin small, so that a feature is taken by the latent nearest to it before others are drawn to it.
+        let paid = |sparsity: f32, sparsity_warmup: usize| FitConfig {
+            l0: Some(self.l0 as f32),
+            sparsity,
+            sparsity_warmup,
+            decoder_norm: Some(0.1),
+            ..fit.clone()
+        };
+        let fit = match kind {
+            "relu" | "gated" => paid(1.0, size.steps / 10),
+            "jump-relu" => paid(0.1, size.steps / 10 * 3),
+            _ => FitConfig {
+                revival: Revival::AuxK {
+                    k: None,
+                    coefficient: 1.0,
                 },
-                dead_after: 50 * size.batch,
-                ..FitConfig::default()
+                ..fit
             },
+        };
+        Plan {
+            name: kind.into(),
+            dictionary: SaeConfig::new(self.planted.width, self.latents, self.kind(kind)),
+            fit,
         }
     }
 
@@ -111,11 +110,11 @@ impl Regime {
             "gated" => Gated::default().into(),
             "top-k" => TopK::new(self.l0.round().max(1.0) as usize).into(),
             "batch-top-k" => BatchTopK::new(k).into(),
-            // Anthropic's of January 2025, for activations of this scale: a narrow rectangle never sees the magnitudes of
-            // features that are orthogonal, and thresholds stay where they are.
+            // Anthropic's of January 2025 but for the bandwidth. Two latents that share a feature have half its magnitude each:
+            // where the rectangle does not reach from a threshold to there, neither ever learns that the other is too much.
             "jump-relu" => JumpRelu {
                 threshold: 0.1,
-                bandwidth: 2.0,
+                bandwidth: self.magnitude() as f32,
                 to_input: true,
                 ..JumpRelu::default()
             }
@@ -123,6 +122,14 @@ impl Regime {
             // SynthSAEBench's prefixes of 128, 512 and 2048 of 4096.
             _ => Matryoshka::new(k, self.prefixes()).into(),
         }
+    }
+
+    /// The magnitude of a feature in scaled activations, roughly.
+    fn magnitude(&self) -> f64 {
+        let of = |value: f32| f64::from(value);
+        let mean = self.planted.magnitudes.map(of).iter().sum::<f64>() / 2.0;
+        let squared_norm = of(self.planted.bias).powi(2) + self.on * mean.powi(2);
+        mean * (self.planted.width as f64 / squared_norm.max(1e-12)).sqrt()
     }
 
     fn prefixes(&self) -> Vec<usize> {

@@ -10,15 +10,15 @@ use crate::subject::NetworkFlags;
 
 /// Fit sparse dictionaries to what passes a site of a network
 ///
-/// Kinds are relu (l1), gated, top-k, batch-top-k, jump-relu and matryoshka. Several dictionaries, of several --kind, --k or
-/// --sparsity, are fitted at once to the same activations. With --writes a dictionary is a transcoder from one site to
+/// Kinds are relu (l1), gated, top-k, batch-top-k, jump-relu and matryoshka. Several dictionaries, of several --kind, --k, --l0
+/// or --sparsity, are fitted at once to the same activations. With --writes a dictionary is a transcoder from one site to
 /// another; with several --site, or the same site of --other, a crosscoder. A fit that was stopped goes on where it was when
 /// the same command is given again. Anything else is set in the tables [sae], [sae.length] and [sae.fit].
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mr sae train --model runs/half --site conv2.hook_out --k 8 --width 256 --steps 2000 --out runs/dictionary
   mr sae train --model runs/bard --site blocks.1.hook_resid_post --k 8,16,32 --buffer 20000 --out runs/three
-  mr sae train --model runs/half --site conv2.hook_out --kind top-k,relu,jump-relu --out runs/kinds
+  mr sae train --model runs/half --site conv2.hook_out --kind top-k,relu,jump-relu --k 8 --l0 8 --out runs/kinds
   mr sae train --model runs/bard --site blocks.0.ln2.hook_normalized --writes blocks.0.hook_mlp_out --out runs/transcoder
   mr sae train --model runs/s0 --other runs/s1 --site conv2.hook_out --out runs/crosscoder
   mr sae train --model runs/bard --site blocks.1.hook_resid_post --shards activations --config sae.toml --out runs/big")]
@@ -91,6 +91,16 @@ pub(in super::super) struct Arguments {
         help_heading = "Dictionary"
     )]
     sparsity: Vec<f64>,
+    /// Active latents that relu, gated and jump-relu dictionaries are to have, with commas between: what activity costs, at
+    /// first --sparsity, follows their number
+    #[arg(
+        long,
+        value_name = "R",
+        value_delimiter = ',',
+        allow_negative_numbers = true,
+        help_heading = "Dictionary"
+    )]
+    l0: Vec<f64>,
     /// Steps [default: 10000]
     #[arg(
         long,
@@ -165,6 +175,7 @@ impl Arguments {
             ("--kind", "sae.kind", texts(&self.kind)),
             ("--k", "sae.k", floats(&self.k)),
             ("--sparsity", "sae.sparsity", floats(&self.sparsity)),
+            ("--l0", "sae.l0", floats(&self.l0)),
             (
                 "--without-tokens",
                 "sae.positions.without_tokens",

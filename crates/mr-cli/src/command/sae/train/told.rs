@@ -83,6 +83,7 @@ pub(super) fn fill(begun: &mut Begun<'_>, fitted: &Fitted) -> Result<()> {
             ("squared_error", last.squared_error),
             ("dead", last.dead as f64),
             ("loss", last.loss),
+            ("coefficient", last.coefficient),
         ] {
             record.number(&format!("{name}.{what}"), value);
         }
