@@ -140,8 +140,72 @@ fn effects(feature: &Value) -> (usize, Vec<(String, f64)>) {
         };
         names.into_iter().zip(values).map(pair).collect::<Vec<_>>()
     };
-    let number = feature["index"].as_str().unwrap().parse().unwrap();
+    let number = feature["feature_index"].as_u64().unwrap() as usize;
     (number, [list("pos"), list("neg")].concat())
+}
+
+/// What `mr sae features --out shown` wrote for Neuronpedia, which has every field that its converter reads.
+fn neuronpedia(lab: &Lab) -> Value {
+    let batch: Value =
+        serde_json::from_slice(&lab.read("shown/features/neuronpedia/batch-0.json")).unwrap();
+    let has = |object: &Value, names: &[&str]| {
+        for name in names {
+            assert!(object.get(name).is_some(), "{name} in {object}");
+        }
+    };
+    has(
+        &batch,
+        &["model_id", "layer", "sae_set", "sae_id_suffix", "features"],
+    );
+    for feature in batch["features"].as_array().unwrap() {
+        for table in [
+            "neuron_alignment",
+            "correlated_neurons",
+            "correlated_features",
+        ] {
+            has(
+                feature,
+                &[&format!("{table}_indices"), &format!("{table}_l1")],
+            );
+        }
+        has(
+            feature,
+            &[
+                "neuron_alignment_values",
+                "correlated_neurons_pearson",
+                "correlated_features_pearson",
+            ],
+        );
+        for histogram in ["freq", "logits"] {
+            let of = |what: &str| &feature[format!("{histogram}_hist_data_bar_{what}")];
+            let lengths = ["values", "heights"].map(|what| of(what).as_array().unwrap().len());
+            assert_eq!(lengths[0], lengths[1]);
+        }
+        has(
+            feature,
+            &[
+                "frac_nonzero",
+                "decoder_weights_dist",
+                "n_prompts_total",
+                "n_tokens_in_prompt",
+                "dataset",
+            ],
+        );
+        for one in feature["activations"].as_array().unwrap() {
+            has(
+                one,
+                &[
+                    "tokens",
+                    "values",
+                    "bin_min",
+                    "bin_max",
+                    "bin_contains",
+                    "qualifying_token_index",
+                ],
+            );
+        }
+    }
+    batch
 }
 
 #[test]
@@ -153,15 +217,19 @@ fn latents_of_images_are_shown() {
     let words = "sae features --model net --dictionary logits.safetensors --limit 100 --logits 10 --out shown";
     let told = lab.json(words);
     assert_eq!(told["numbers"]["l0"]["value"], 2.0);
-    let json: Vec<Value> =
-        serde_json::from_slice(&lab.read("shown/features/neuronpedia.json")).unwrap();
+    let batch = neuronpedia(&lab);
+    assert_eq!(
+        (batch["model_id"].as_str(), batch["layer"].as_u64()),
+        (Some("net"), Some(2))
+    );
+    let json = batch["features"].as_array().unwrap();
     let names = mr_models::data::load(
         &mr_models::data::DataConfig::default(),
         mr_models::data::Split::Test,
     )
     .unwrap();
     assert_eq!(json.len(), told["latents"].as_array().unwrap().len());
-    for feature in &json {
+    for feature in json {
         let (latent, effects) = effects(feature);
         assert_eq!(effects.len(), 10);
         for (name, effect) in effects {
@@ -170,9 +238,22 @@ fn latents_of_images_are_shown() {
             assert!((effect - expected).abs() < 1e-5, "{latent} {name}");
         }
         let first = &feature["activations"][0];
-        let peak = first["maxValueTokenIndex"].as_u64().unwrap() as usize;
-        assert_eq!(first["values"][peak], first["maxValue"]);
-        assert_eq!(first["maxValue"], feature["maxActApprox"]);
+        let peak = first["qualifying_token_index"].as_u64().unwrap() as usize;
+        assert_eq!(
+            first["values"][peak], first["bin_max"],
+            "the strongest example of all"
+        );
+        assert_eq!(
+            (first["bin_min"].as_f64(), first["bin_contains"].as_f64()),
+            (Some(-1.0), Some(-1.0))
+        );
+        assert_eq!(
+            (
+                feature["n_prompts_total"].as_u64(),
+                feature["n_tokens_in_prompt"].as_u64()
+            ),
+            (Some(100), Some(1))
+        );
     }
     // Each sample turns two latents on.
     let total: f64 = json
@@ -226,9 +307,8 @@ fn latents_of_text_are_shown() {
     lab.run(&format!(
         "sae features --model net.safetensors --dictionary stream.safetensors {data} --logits 7 --out shown"
     ));
-    let json: Vec<Value> =
-        serde_json::from_slice(&lab.read("shown/features/neuronpedia.json")).unwrap();
-    for feature in &json {
+    let batch = neuronpedia(&lab);
+    for feature in batch["features"].as_array().unwrap() {
         let (latent, effects) = effects(feature);
         for (token, effect) in effects {
             let token: usize = token.parse().unwrap();

@@ -34,6 +34,11 @@ impl Firing {
         Ok(())
     }
 
+    /// On how many samples each latent is active.
+    pub fn counts(&self) -> &[u64] {
+        &self.counts
+    }
+
     /// Samples so far.
     pub fn samples(&self) -> u64 {
         self.samples

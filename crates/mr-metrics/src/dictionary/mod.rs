@@ -12,6 +12,7 @@ mod detection;
 mod fidelity;
 mod firing;
 mod recovery;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
@@ -22,3 +23,4 @@ pub use detection::{Detection, Detector};
 pub use fidelity::Fidelity;
 pub use firing::{Densities, Firing};
 pub use recovery::{Match, Recovery};
+pub use sharing::{EXCLUSIVE, Owner, Sharing};

@@ -17,6 +17,7 @@ use clap::{Args, Subcommand};
 use crate::console::{Console, Outcome};
 
 pub(super) use held::open;
+pub(super) use placed::ManyFlags;
 
 /// Sparse dictionaries of what is inside a network
 #[derive(Debug, Args)]

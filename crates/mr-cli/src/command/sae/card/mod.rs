@@ -5,19 +5,19 @@ mod blames;
 mod drifts;
 mod flips;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use mr_attacks::{Card, CardConfig, EvaluationConfig, Norm, ThreatModel, card};
 use mr_metrics::RecordKind;
 use mr_metrics::stats::Bootstrap;
 use mr_models::Model;
-use mr_sae::{Arrangement, Dictionary};
+use mr_sae::Dictionary;
 use serde_json::json;
 
-use super::placed::{PlaceFlags, Placed};
+use super::placed::{OneFlags, Placed};
 use crate::command::search::{SearchFlags, climber};
 use crate::command::threat::{length, norm};
 use crate::console::{Console, Outcome};
@@ -58,11 +58,8 @@ const CARD: &str = "card.json";
 pub(crate) struct Arguments {
     #[command(flatten)]
     on: SubjectFlags,
-    /// The dictionary: a file, or a folder that `mr sae train`, SAELens or sparsify made
-    #[arg(long, value_name = "FILE|DIR", help_heading = "Dictionary")]
-    dictionary: PathBuf,
     #[command(flatten)]
-    place: PlaceFlags,
+    dictionary: OneFlags,
     /// Norm of perturbations: linf, l2, l1, l0
     #[arg(
         long,
@@ -137,12 +134,12 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let ball: Norm = norm(&arguments.norm).parse()?;
     let wanted = arguments.wanted()?;
     let network = &opened.subject.network;
-    let placed = arguments.place.place(network, &arguments.dictionary)?;
-    one_site(&placed, &arguments.dictionary)?;
+    let placed = arguments.dictionary.place(network)?;
+    placed.at_one_site(&arguments.dictionary.dictionary, "a card")?;
     climber(settings)?.fits(network.spec(), &ThreatModel::new(ball, wanted.epsilons[0]))?;
     writable("--plot", arguments.plot.as_ref())?;
     let config = json!({
-        "dictionary": arguments.dictionary,
+        "dictionary": arguments.dictionary.dictionary,
         "site": placed.writes,
         "norm": json(&ball)?,
         "card": json(&wanted)?,
@@ -209,25 +206,6 @@ impl Arguments {
         }
         wanted.check()?;
         Ok(wanted)
-    }
-}
-
-/// Refuses a dictionary of several sites: what its latents miss of an activation is not known at one of them.
-fn one_site(placed: &Placed<'_>, path: &Path) -> Result<()> {
-    let shown = path.display();
-    match placed.sae.config().arrangement {
-        Arrangement::Transcoder { .. } => bail!(
-            "--dictionary {shown}: a transcoder writes {} from {}: a card follows codes and what they miss at one site; fit an \
-             autoencoder to either with `mr sae train --site`",
-            placed.writes,
-            placed.reads[0]
-        ),
-        Arrangement::Crosscoder { .. } => bail!(
-            "--dictionary {shown}: a crosscoder of {}: a card follows codes and what they miss at one site; fit an autoencoder \
-             to each with `mr sae train --site`, and `mr sae eval` judges the crosscoder",
-            placed.reads.join(", ")
-        ),
-        Arrangement::Autoencoder | Arrangement::Tied => Ok(()),
     }
 }
 

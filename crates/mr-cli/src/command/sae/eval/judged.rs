@@ -12,6 +12,7 @@ use mr_train::recovered;
 
 use super::super::fed::Fed;
 use super::super::placed::Placed;
+use super::parts::{ByPart, Parts};
 use super::probes::Sparse;
 use crate::console::Console;
 use crate::opened::Examples;
@@ -31,6 +32,8 @@ pub(super) struct Judged {
     pub(super) samples: u64,
     /// What few latents tell of labels, where that was asked.
     pub(super) probed: Vec<Sparse>,
+    /// What it makes of each of several activations, and what these share.
+    pub(super) parts: Option<Parts>,
 }
 
 impl Judged {
@@ -52,6 +55,7 @@ pub(super) fn judge(
     let (latents, width) = (sae.d_sae(), sae.d_out());
     let (mut firing, mut fidelity) = (Firing::new(latents), Fidelity::default());
     let mut mass = ActivationMass::default();
+    let mut by_part = ByPart::of(placed);
     let positions = placed.positions(&data.input(&[0], &device))?;
     let all: Vec<usize> = (0..count).collect();
     let bar = console.bar(&placed.name, count);
@@ -68,7 +72,11 @@ pub(super) fn judge(
         }
         let codes = sae.encode(passed.x.clone());
         let made = sae.decode_at(codes.clone(), &passed.x);
-        fidelity.add(&target, &floats(made), width)?;
+        let made = floats(made);
+        fidelity.add(&target, &made, width)?;
+        if let Some(by_part) = &mut by_part {
+            by_part.add(&target, &made)?;
+        }
         mass.add(codes.clone())?;
         firing.add(&floats(codes))?;
         bar.at(rows[rows.len() - 1] + 1, String::new);
@@ -98,7 +106,9 @@ pub(super) fn judge(
     if behaves {
         numbers.extend(behaviour(placed, data)?);
     }
+    let parts = by_part.map(|parts| parts.judged(sae, &firing));
     Ok(Judged {
+        parts: parts.transpose()?,
         name: placed.name.clone(),
         kind: sae.config().kind.name(),
         numbers,
@@ -109,9 +119,9 @@ pub(super) fn judge(
 }
 
 /// What the network makes of reconstructions in the place of its activations. Nothing of a crosscoder, which has several
-/// places.
+/// places, if not in several networks.
 fn behaviour(placed: &Placed<'_>, data: &Fed) -> Result<Vec<(&'static str, f64)>> {
-    let [site] = placed.reads.as_slice() else {
+    let ([site], None) = (placed.reads.as_slice(), placed.other) else {
         return Ok(Vec::new());
     };
     let mut splice = Splice::new(Arc::new(placed.sae.clone()), site, ErrorTerm::Dropped);

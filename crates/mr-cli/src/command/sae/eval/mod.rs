@@ -1,6 +1,7 @@
 //! `mr sae eval`.
 
 mod judged;
+mod parts;
 mod plots;
 mod probes;
 
@@ -13,7 +14,7 @@ use mr_models::write_atomic;
 use serde_json::{Value, json};
 
 use super::fed::Fed;
-use super::placed::{PlaceFlags, expanded};
+use super::placed::ManyFlags;
 use crate::console::{Console, Outcome};
 use crate::layout::Listing;
 use crate::opened::{Examples, Opened, Told};
@@ -45,27 +46,26 @@ const COLUMNS: [(&str, &str); 10] = [
 /// L0, explained variance (a ratio of sums) and FVU, dead latents, shrinkage (bias: 1 without; the ratio of norms), the
 /// cosine of a latent's direction with the nearest other, effective features; and with reconstructions in the place of the
 /// activations: the loss recovered against zero and against mean ablation, and the divergence from the network's own output.
-/// Of several dictionaries the trade-off is drawn.
+/// Of several dictionaries the trade-off is drawn. Of a crosscoder each activation's explained variance; of one of two
+/// networks (--other) or two sites also whose its latents are, by the relative norm of their decoders (Lindsey et al. 2024:
+/// below .1 the first's alone, above .9 the second's), and how alike the two directions of shared latents are. An L1 penalty
+/// can make a latent look exclusive that is not (Minder et al. 2025); top-k kinds do so less.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mr sae eval --model runs/half --dictionary runs/dictionary
   mr sae eval --model runs/half --dictionary runs/kinds --limit 500 --plot pareto.svg --out runs/judged
   mr sae eval --model runs/half --dictionary runs/kinds --limit 500 --probe 1,2,5
   mr sae eval --model runs/bard --dictionary runs/three --limit 200 --json
+  mr sae eval --model runs/s0 --other runs/s1 --dictionary runs/crosscoder --plot shared.svg
   mr sae eval --model gpt2 --dictionary gpt2-small-res-jb/blocks.8.hook_resid_pre --data text --set data.text=a.txt")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     on: SubjectFlags,
-    /// A dictionary: a file, or a folder that `mr sae train`, SAELens or sparsify made; may be repeated
-    #[arg(
-        long,
-        value_name = "FILE|DIR",
-        required = true,
-        help_heading = "Dictionary"
-    )]
-    dictionary: Vec<PathBuf>,
     #[command(flatten)]
-    place: PlaceFlags,
+    dictionary: ManyFlags,
+    /// The second network of a crosscoder of two
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Dictionary")]
+    other: Option<PathBuf>,
     /// Leave the network's loss out: only what is made of activations
     #[arg(long, help_heading = "Dictionary")]
     no_loss: bool,
@@ -77,7 +77,8 @@ pub(crate) struct Arguments {
         help_heading = "Dictionary"
     )]
     probe: Vec<usize>,
-    /// Of several dictionaries, draw explained variance over L0 into this file; of one, how often latents are on
+    /// Of several dictionaries, draw explained variance over L0 into this file; of one, how often latents are on, or, of a
+    /// crosscoder of two activations, whose they are
     #[arg(long, value_name = "FILE.svg", help_heading = "Output")]
     plot: Option<PathBuf>,
     #[command(flatten)]
@@ -89,25 +90,36 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let opened = Opened::with(&arguments.on, &arguments.running, |_| Ok(()), Fed::load)?;
     opened.subject.undefended("mr sae eval")?;
     let network = &opened.subject.network;
-    let paths = expanded(&arguments.dictionary)?;
-    if paths.is_empty() {
-        bail!("--dictionary: there is none in this folder");
-    }
+    let other = opened.other("--other", arguments.other.as_ref())?;
+    let paths = arguments.dictionary.paths()?;
     let mut all = Vec::with_capacity(paths.len());
     for path in &paths {
-        let placed = arguments.place.place(network, path)?;
+        let placed = arguments
+            .dictionary
+            .place
+            .place_in(network, other.as_ref(), path)?;
+        let placed = placed.with_context(|| {
+            format!(
+                "--dictionary {}: a crosscoder of two networks: give the second one with --other",
+                path.display()
+            )
+        })?;
         all.push((path, placed));
     }
+    if other.is_some() && all.iter().all(|(_, placed)| placed.other.is_none()) {
+        bail!("--other: none of these dictionaries is a crosscoder of two networks");
+    }
     let config = json!({
+        "other": arguments.other,
         "dictionaries": paths,
         "sites": all.iter().map(|(_, placed)| &placed.reads).collect::<Vec<_>>(),
         "loss": !arguments.no_loss,
         "probe": arguments.probe,
     });
     let mut begun = opened.begin(RecordKind::SaeEval, config)?;
-    for (_, placed) in all.iter().filter(|(_, placed)| placed.reads.len() > 1) {
+    for (_, placed) in all.iter().filter(|(_, placed)| placed.parts().len() > 1) {
         begun.record.warnings.push(format!(
-            "{}: of a crosscoder, which has several sites, the network's loss is not judged",
+            "{}: of a crosscoder, which reads several activations, the network's loss is not judged",
             placed.name
         ));
     }
@@ -135,7 +147,14 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let densities = plots::densities(&title, &found);
     let pareto = plots::pareto(&title, &found, "explained_variance", "explained variance");
     if let Some(path) = &arguments.plot {
-        let svg = pareto.as_ref().unwrap_or(&densities);
+        let shared = match found.as_slice() {
+            [one] => one
+                .parts
+                .as_ref()
+                .and_then(|parts| parts.plot(&title, &one.name)),
+            _ => None,
+        };
+        let svg = pareto.as_ref().or(shared.as_ref()).unwrap_or(&densities);
         write_atomic(path, svg.as_bytes()).with_context(|| format!("--plot {}", path.display()))?;
     }
     begun.keep("densities", DENSITIES, densities.as_bytes())?;
@@ -145,8 +164,25 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     if let Some(svg) = plots::pareto(&title, &found, "loss_recovered", "loss recovered") {
         begun.keep("pareto-loss", "pareto-loss.svg", svg.as_bytes())?;
     }
+    for (number, judged) in found.iter().enumerate() {
+        let drawn = judged
+            .parts
+            .as_ref()
+            .and_then(|parts| parts.plot(&title, &judged.name));
+        if let Some(svg) = drawn {
+            let name = if found.len() == 1 {
+                "shared".to_string()
+            } else {
+                format!("shared-{}", number + 1)
+            };
+            begun.keep(&name, &format!("{name}.svg"), svg.as_bytes())?;
+        }
+    }
     let record = &mut begun.record;
     for judged in &found {
+        if let Some(parts) = &judged.parts {
+            parts.fill(&judged.name, record)?;
+        }
         for &(name, value) in &judged.numbers {
             record.number(&format!("{}.{name}", judged.name), value);
         }
@@ -191,6 +227,12 @@ fn object_of(judged: &Judged) -> Value {
             |of: &Sparse| json!({ "k": of.k, "f1": of.latents, "f1_of_channels": of.channels });
         object["probes"] = judged.probed.iter().map(of).collect();
     }
+    if let Some(parts) = &judged.parts {
+        for (name, value) in &parts.numbers {
+            object[name] = (*value).into();
+        }
+        object["shared_latents"] = parts.object();
+    }
     object
 }
 
@@ -222,6 +264,9 @@ fn listing(opened: &Opened<Fed>, found: &[Judged]) -> Listing {
             let (latents, channels) = (Short(of.latents), Short(of.channels));
             let what = format!("F1 of classes by {}", of.k);
             listing.line(what, format!("{latents} (of channels {channels})"));
+        }
+        for (name, value) in judged.parts.iter().flat_map(|parts| &parts.numbers) {
+            listing.line(name.replacen('_', " ", 1), Short(*value));
         }
         return listing;
     }

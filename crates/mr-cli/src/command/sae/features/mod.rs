@@ -7,7 +7,7 @@ mod latents;
 mod neuronpedia;
 mod page;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::fed::Fed;
 use super::held;
-use super::placed::{PlaceFlags, Placed};
+use super::placed::{OneFlags, Placed};
 use crate::command::words::Words;
 use crate::console::{Console, Outcome};
 use crate::layout::Listing;
@@ -30,14 +30,15 @@ use activity::Activities;
 use effect::{Effects, Way};
 use example::Names;
 use latents::{Latent, Shown};
+use neuronpedia::Source;
 use page::Heading;
 
 /// Folder of the pages beside a record.
 const FOLDER: &str = "features";
 /// Name of the first page.
 const INDEX: &str = "features/index.html";
-/// Name of Neuronpedia's form.
-const JSON: &str = "features/neuronpedia.json";
+/// Name of Neuronpedia's form, as its converter looks for it.
+const JSON: &str = "features/neuronpedia/batch-0.json";
 /// Examples that effects on logits are averaged over.
 const AVERAGED: usize = 64;
 /// Latents that a record and a person are told of.
@@ -47,7 +48,7 @@ const TOLD: usize = 20;
 ///
 /// Writes pages that need no network and no script: of each latent the images or texts that it is most active on with the
 /// place marked, how often and how much it is active, the classes or tokens whose logits it raises and lowers, and the latents
-/// of nearest direction. The same lies beside them in the form of Neuronpedia.
+/// of nearest direction. The same lies beside them in the form that Neuronpedia's converter of dashboards reads.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mr sae features --model runs/half --dictionary runs/dictionary --out runs/features
@@ -58,11 +59,8 @@ const TOLD: usize = 20;
 pub(crate) struct Arguments {
     #[command(flatten)]
     on: SubjectFlags,
-    /// The dictionary: a file, or a folder that `mr sae train`, SAELens or sparsify made
-    #[arg(long, value_name = "FILE|DIR", help_heading = "Dictionary")]
-    dictionary: PathBuf,
     #[command(flatten)]
-    place: PlaceFlags,
+    dictionary: OneFlags,
     /// Only these latents, with commas between
     #[arg(
         long,
@@ -99,13 +97,13 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         bail!("--count and --examples must be at least 1");
     }
     let network = &opened.subject.network;
-    let placed = arguments.place.place(network, &arguments.dictionary)?;
+    let placed = arguments.dictionary.place(network)?;
     let latents = placed.sae.d_sae();
     if let Some(latent) = arguments.latents.iter().find(|&&latent| latent >= latents) {
         bail!("--latents {latent}: the dictionary has {latents} latents, counted from 0");
     }
     let config = json!({
-        "dictionary": arguments.dictionary,
+        "dictionary": arguments.dictionary.dictionary,
         "sites": placed.reads,
         "features": {
             "latents": arguments.latents,
@@ -144,7 +142,8 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     };
     let heading = heading(&opened, &placed, &gathered, effects.as_ref())?;
     let folder = out.join(FOLDER);
-    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let inner = folder.join("neuronpedia");
+    std::fs::create_dir_all(&inner).with_context(|| inner.display().to_string())?;
     begun.keep(
         "index",
         INDEX,
@@ -156,15 +155,15 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
             &page::latents(&heading, number, &found, &names),
         )?;
     }
-    let features: Vec<Value> = found
-        .iter()
-        .map(|latent| neuronpedia::feature(latent, &opened.subject.path, &placed.reads[0], &names))
-        .collect();
-    begun.keep(
-        "neuronpedia",
-        JSON,
-        serde_json::to_string(&features)?.as_bytes(),
-    )?;
+    let source = Source {
+        model: &opened.subject.path,
+        site: &placed.reads[0],
+        dictionary: &placed.name,
+        dataset: opened.data.name(),
+        examples: [opened.data.count(), gathered.positions],
+    };
+    let batch = neuronpedia::batch(&found, &source, &names);
+    begun.keep("neuronpedia", JSON, &serde_json::to_vec(&batch)?)?;
 
     let record = &mut begun.record;
     let firing = &gathered.firing;
@@ -208,18 +207,21 @@ struct Gathered {
     activities: Activities,
     firing: Firing,
     fidelity: Fidelity,
+    /// Positions of an example.
+    positions: usize,
 }
 
 fn gather(placed: &Placed<'_>, data: &Fed, examples: usize, console: &Console) -> Result<Gathered> {
     let device = placed.network.device();
     let (sae, count) = (&placed.sae, data.count());
     let width = sae.d_sae();
+    let positions = placed.positions(&data.input(&[0], &device))?;
     let mut gathered = Gathered {
         activities: Activities::new(width, examples),
         firing: Firing::new(width),
         fidelity: Fidelity::default(),
+        positions,
     };
-    let positions = placed.positions(&data.input(&[0], &device))?;
     let bar = console.bar("features", count);
     let rows: Vec<usize> = (0..count).collect();
     for rows in rows.chunks(placed.batch(positions)) {
