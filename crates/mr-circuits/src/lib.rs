@@ -100,8 +100,9 @@ pub use faithfulness::{
     completeness, curve, minimality, random_faithfulness, smallest,
 };
 pub use features::{
-    DictionaryAt, FeatureAblation, FeatureEdge, FeatureEffect, FeatureFaithfulness, FeatureNode,
-    feature_edges, feature_effects, feature_faithfulness,
+    Ablated, DictionaryAt, FeatureAblation, FeatureEdge, FeatureEffect, FeatureFaithfulness,
+    FeatureNode, active_nodes, feature_edges, feature_effects, feature_faithfulness,
+    shuffled_nodes,
 };
 pub use heads::{HeadScore, head_scores};
 pub use lens::{DirectAttribution, Reading, Streams, TunedLens, direct_attribution};

@@ -26,8 +26,9 @@
 //! | circuit-discover | `discover`, `trained` and the pair |
 //! | circuit-evaluate | `objective`, `circuit`, `evaluate`, `trained` and the pair; in a ball `threat`, `attack` |
 //! | circuit-draw, circuit-diff | the files and what is done with them, `trained` |
+//! | circuit-features | `objective`, `dictionaries`, `sites`, `features`, `trained` and the pair |
 //! | sae-train | `data`, `split`, `sae`, `sites`, `other`, `trained` |
-//! | sae-eval | `data`, `split`, `dictionaries`, `sites`, `loss`, `trained` |
+//! | sae-eval | `data`, `split`, `dictionaries`, `sites`, `other`, `loss`, `trained` |
 //! | sae-features | `data`, `split`, `dictionary`, `sites`, `features`, `trained` |
 //! | sae-card | `data`, `split`, `dictionary`, `site`, `norm`, `card`, `seeds`, `beside`, `attack`, `evaluation`, `trained` |
 //! | measure | `data`, `split`, `measure`, `threat`, `attack`, `epsilons`, `trained` |

@@ -2,8 +2,7 @@
 
 use burn::tensor::Tensor;
 use mr_models::{
-    Edit, Intervened, Labels, Model, Objective, Place, Rewrite, floats, run_with_cache,
-    value_and_grad,
+    Labels, Model, Objective, Place, Tap, floats, run_with_cache, value_and_grad, value_and_grad_at,
 };
 use mr_sae::samples;
 use serde::{Deserialize, Serialize};
@@ -73,6 +72,31 @@ pub fn feature_effects(
     Ok(found)
 }
 
+/// Errors, and the latents that are on anywhere in a clean or a corrupt input, in the order of sites and latents: ablating any
+/// other to what it is, 0, changes nothing.
+///
+/// # Errors
+/// As [`feature_effects`].
+pub fn active_nodes(
+    model: &dyn Model,
+    pair: &Pair,
+    dictionaries: &[DictionaryAt],
+) -> Result<Vec<FeatureNode>, CircuitError> {
+    check(model, dictionaries)?;
+    let sites: Vec<&str> = dictionaries.iter().map(|at| at.site.as_str()).collect();
+    let (_, clean) = run_with_cache(model, pair.clean(), &sites)?;
+    let (_, corrupt) = run_with_cache(model, pair.corrupt(), &sites)?;
+    let mut active = Vec::new();
+    for at in dictionaries {
+        let mass = |activation: &Tensor<3>| samples(at.codes(activation)).abs().sum_dim(0);
+        let mass = mass(clean.get(&at.site)?) + mass(corrupt.get(&at.site)?);
+        let mass = floats(mass).into_iter().chain([1.0]);
+        let nodes = at.nodes().zip(mass).filter(|(_, mass)| *mass > 0.0);
+        active.extend(nodes.map(|(node, _)| node));
+    }
+    Ok(active)
+}
+
 /// The slope of the objective at a site `[batch, position, channel]`.
 fn slope(
     model: &dyn Model,
@@ -91,10 +115,12 @@ fn slope(
     let mut slope = Tensor::zeros(before.dims(), &before.device());
     for step in 0..steps {
         let along = (step as f32 + 0.5) / steps as f32;
-        let point = before.clone() + (after.clone() - before.clone()) * along;
-        let edit = Edit::at(&at.site, Rewrite::patch(point));
-        let model = Intervened::new(model, vec![edit])?;
-        let found = value_and_grad(&model, pair.clean(), labels, objective, &place)?;
+        // Added to the clean run, which is at `before` there; an input may be shorter than the model's context.
+        let tap = Tap {
+            site: at.site.clone(),
+            added: Some((after.clone() - before.clone()) * along),
+        };
+        let found = value_and_grad_at(model, pair.clean(), labels, objective, false, &[tap])?;
         slope = slope + found.site(&at.site).clone() / steps as f32;
     }
     Ok(slope)

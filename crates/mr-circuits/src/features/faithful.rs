@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use mr_models::{Input, Labels, Model, Objective, floats, run_with_cache, values_at};
 use mr_sae::{ErrorTerm, LatentChange, LatentEdit, Splice, Spliced, samples};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{DictionaryAt, FeatureNode, check};
@@ -59,29 +62,87 @@ pub fn feature_faithfulness(
     kept: &[FeatureNode],
     ablation: &FeatureAblation,
 ) -> Result<FeatureFaithfulness, CircuitError> {
-    check(model, dictionaries)?;
-    let mut rest = Vec::with_capacity(dictionaries.len());
-    for at in dictionaries {
-        rest.push(match ablation {
-            FeatureAblation::Zero => vec![0.0; at.dictionary.d_sae()],
-            FeatureAblation::Mean(inputs) => {
-                let (_, cache) = run_with_cache(model, inputs, &[&at.site])?;
-                floats(samples(at.codes(cache.get(&at.site)?)).mean_dim(0))
-            }
-        });
+    let ablated = Ablated::new(model, input, labels, objective, dictionaries, ablation)?;
+    ablated.with(kept)
+}
+
+/// A network whose nodes can be ablated but for some, and what it does with all and with none.
+pub struct Ablated<'a> {
+    model: &'a dyn Model,
+    input: &'a Input,
+    labels: &'a Labels,
+    objective: &'a dyn Objective,
+    dictionaries: &'a [DictionaryAt],
+    /// What becomes of the latents of each dictionary that are not kept.
+    rest: Vec<Vec<f32>>,
+    network: f64,
+    none: f64,
+}
+
+impl<'a> Ablated<'a> {
+    /// Runs the network, and what ablation leaves of it.
+    ///
+    /// # Errors
+    /// As [`feature_faithfulness`].
+    pub fn new(
+        model: &'a dyn Model,
+        input: &'a Input,
+        labels: &'a Labels,
+        objective: &'a dyn Objective,
+        dictionaries: &'a [DictionaryAt],
+        ablation: &FeatureAblation,
+    ) -> Result<Self, CircuitError> {
+        check(model, dictionaries)?;
+        let mut rest = Vec::with_capacity(dictionaries.len());
+        for at in dictionaries {
+            rest.push(match ablation {
+                FeatureAblation::Zero => vec![0.0; at.dictionary.d_sae()],
+                FeatureAblation::Mean(inputs) => {
+                    let (_, cache) = run_with_cache(model, inputs, &[&at.site])?;
+                    floats(samples(at.codes(cache.get(&at.site)?)).mean_dim(0))
+                }
+            });
+        }
+        let mut ablated = Self {
+            model,
+            input,
+            labels,
+            objective,
+            dictionaries,
+            rest,
+            network: mean(model, input, labels, objective)?,
+            none: f64::NAN,
+        };
+        ablated.none = ablated.value(&[])?;
+        Ok(ablated)
     }
-    let of = |kept: &[FeatureNode]| -> Result<f64, CircuitError> {
-        let splices = dictionaries.iter().zip(&rest);
+
+    /// How faithful the network is with these nodes alone.
+    ///
+    /// # Errors
+    /// As [`feature_faithfulness`].
+    pub fn with(&self, kept: &[FeatureNode]) -> Result<FeatureFaithfulness, CircuitError> {
+        Ok(FeatureFaithfulness {
+            nodes: kept.len(),
+            network: self.network,
+            circuit: self.value(kept)?,
+            none: self.none,
+        })
+    }
+
+    fn value(&self, kept: &[FeatureNode]) -> Result<f64, CircuitError> {
+        let splices = self.dictionaries.iter().zip(&self.rest);
         let splices = splices.map(|(at, rest)| splice(at, rest, kept)).collect();
-        let model = Spliced::new(model, splices)?;
-        mean(&model, input, labels, objective)
-    };
-    Ok(FeatureFaithfulness {
-        nodes: kept.len(),
-        network: mean(model, input, labels, objective)?,
-        circuit: of(kept)?,
-        none: of(&[])?,
-    })
+        let model = Spliced::new(self.model, splices)?;
+        mean(&model, self.input, self.labels, self.objective)
+    }
+}
+
+/// The nodes in a random order: what a ranking is held against.
+pub fn shuffled_nodes(nodes: &[FeatureNode], seed: u64) -> Vec<FeatureNode> {
+    let mut nodes = nodes.to_vec();
+    nodes.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    nodes
 }
 
 fn splice(at: &DictionaryAt, rest: &[f32], kept: &[FeatureNode]) -> Splice {

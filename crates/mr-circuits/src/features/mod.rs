@@ -18,8 +18,10 @@ use mr_sae::{Dictionary, samples};
 use serde::{Deserialize, Serialize};
 
 pub use edges::{FeatureEdge, feature_edges};
-pub use effects::{FeatureEffect, feature_effects};
-pub use faithful::{FeatureAblation, FeatureFaithfulness, feature_faithfulness};
+pub use effects::{FeatureEffect, active_nodes, feature_effects};
+pub use faithful::{
+    Ablated, FeatureAblation, FeatureFaithfulness, feature_faithfulness, shuffled_nodes,
+};
 
 use crate::error::CircuitError;
 

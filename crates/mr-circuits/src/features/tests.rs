@@ -91,7 +91,12 @@ fn the_whole_circuit_is_the_network_and_none_is_what_ablation_leaves() {
     let net = net();
     let both = [at(&net, 5, "hook_out"), at(&net, 4, "hook_out")];
     let objective = by_name("margin").unwrap();
-    let all: Vec<FeatureNode> = both.iter().flat_map(DictionaryAt::nodes).collect();
+    // Latents that are never on may go.
+    let all = active_nodes(&net, &pair(), &both).unwrap();
+    let errors = all
+        .iter()
+        .filter(|node| matches!(node, FeatureNode::Error { .. }));
+    assert!(all.len() < 15 + 1 + 12 + 1 && errors.count() == 2);
     let of = |kept: &[FeatureNode], ablation: &FeatureAblation| {
         let objective = objective.as_ref();
         feature_faithfulness(&net, &image(3), &labels(), objective, &both, kept, ablation).unwrap()
@@ -102,6 +107,10 @@ fn the_whole_circuit_is_the_network_and_none_is_what_ablation_leaves() {
         let none = of(&[], &ablation);
         assert_eq!(none.circuit, none.none);
         assert_eq!(none.faithfulness(), 0.0);
+        // What is kept is a set: a random order of all nodes is the whole too.
+        let order = shuffled_nodes(&all, 7);
+        assert_ne!(order, all);
+        assert_eq!(of(&order, &ablation), whole);
     }
     // Without latents and errors the last layer's bias is all that is left.
     let zero = of(&[], &FeatureAblation::Zero).none;

@@ -62,6 +62,8 @@ pub enum RecordKind {
     CircuitDraw,
     /// Circuits were compared.
     CircuitDiff,
+    /// Latents of dictionaries were scored, and what they carry.
+    CircuitFeatures,
     /// Dictionaries were fitted.
     SaeTrain,
     /// Dictionaries were judged.
@@ -99,6 +101,7 @@ impl fmt::Display for RecordKind {
             Self::CircuitEvaluate => "circuit-evaluate",
             Self::CircuitDraw => "circuit-draw",
             Self::CircuitDiff => "circuit-diff",
+            Self::CircuitFeatures => "circuit-features",
             Self::SaeTrain => "sae-train",
             Self::SaeEval => "sae-eval",
             Self::SaeFeatures => "sae-features",

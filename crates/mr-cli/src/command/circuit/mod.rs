@@ -8,6 +8,7 @@ mod diff;
 mod discover;
 mod draw;
 mod evaluate;
+mod features;
 mod found;
 mod given;
 mod heads;
@@ -34,6 +35,7 @@ enum Command {
     Diff(diff::Arguments),
     Damage(Box<damage::Arguments>),
     Patch(Box<patch::Arguments>),
+    Features(Box<features::Arguments>),
 }
 
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
@@ -45,5 +47,6 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         Command::Diff(arguments) => diff::run(arguments, console),
         Command::Damage(arguments) => damage::run(arguments, console),
         Command::Patch(arguments) => patch::run(arguments, console),
+        Command::Features(arguments) => features::run(arguments, console),
     }
 }
