@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, TensorData};
 use mr_models::{Input, Model, Wiring, run_with_cache};
 
 use crate::error::CircuitError;
-use crate::layered::Layered;
+use crate::layered::{Layered, Linked};
 
 pub use optimal::optimal_ablation;
 
@@ -23,8 +23,8 @@ pub enum Ablation {
     PositionalMean(Input),
     /// What it wrote for this input, example by example: the corrupt one of a pair (Chan et al. 2022).
     Resample(Input),
-    /// A constant for each writer, by site, that [`optimal_ablation`] learned (Li & Janson 2024). Only along a
-    /// residual stream.
+    /// A constant for each writer, by site (`input` for the channels of an input), that [`optimal_ablation`]
+    /// learned (Li & Janson 2024). Between layers it stands in at every place of a map.
     Optimal(BTreeMap<String, Vec<f32>>),
 }
 
@@ -69,14 +69,7 @@ impl Ablation {
             Self::Optimal(constants) => {
                 let of = |site: &str| -> Result<_, CircuitError> {
                     let channels = model.spec().site(site)?.channels;
-                    let held = constants.get(site).filter(|held| held.len() == channels);
-                    let held = held.ok_or_else(|| CircuitError::Foreign {
-                        network: model.spec().name.clone(),
-                        reason: format!("the ablation has no {channels} constants for `{site}`"),
-                    })?;
-                    let data = TensorData::new(held.clone(), [1, 1, channels]);
-                    let held = Tensor::from_data(data, &model.device());
-                    Ok((site.to_string(), held))
+                    Ok((site.to_string(), held(constants, site, channels, model)?))
                 };
                 return sites.iter().copied().map(of).collect();
             }
@@ -105,10 +98,13 @@ impl Ablation {
                 let zero = Tensor::zeros([1, 1, 1, 1], &model.device());
                 return Ok(vec![zero; layered.joints.len()]);
             }
-            Self::Optimal(_) => {
-                return Err(CircuitError::Unstreamed {
-                    network: model.spec().name.clone(),
-                });
+            Self::Optimal(constants) => {
+                let of = |linked: &Linked| -> Result<_, CircuitError> {
+                    let [written, _] = &linked.sites;
+                    let held = held(constants, &written.name, written.channels, model)?;
+                    Ok(held.swap_dims(1, 2).unsqueeze_dim(3))
+                };
+                return layered.joints.iter().map(of).collect();
             }
             Self::Mean(input) => (input, &[0, 2, 3][..]),
             Self::PositionalMean(input) => (input, &[0][..]),
@@ -120,4 +116,20 @@ impl Ablation {
         let over = |sent: Tensor<4>| mean.iter().fold(sent, |all, &axis| all.mean_dim(axis));
         Ok(sent.map(over).collect())
     }
+}
+
+/// The constants of a site `[1, 1, channel]`.
+fn held(
+    constants: &BTreeMap<String, Vec<f32>>,
+    site: &str,
+    channels: usize,
+    model: &dyn Model,
+) -> Result<Tensor<3>, CircuitError> {
+    let held = constants.get(site).filter(|held| held.len() == channels);
+    let held = held.ok_or_else(|| CircuitError::Foreign {
+        network: model.spec().name.clone(),
+        reason: format!("the ablation has no {channels} constants for `{site}`"),
+    })?;
+    let data = TensorData::new(held.clone(), [1, 1, channels]);
+    Ok(Tensor::from_data(data, &model.device()))
 }

@@ -5,7 +5,9 @@ mod layers;
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
-use mr_models::{Edge, Hook, Idle, Input, Joined, Link, Model, ModelSpec, Site, State, Wiring};
+use mr_models::{
+    Cache, Edge, Hook, Idle, Input, Joined, Link, Model, ModelSpec, Site, State, Wiring,
+};
 
 use crate::ablation::Ablation;
 use crate::error::CircuitError;
@@ -81,31 +83,60 @@ impl<M: Model> Cut<M> {
         }
     }
 
-    /// The same with other values over cut edges, by site of a writer.
+    /// The same with other values `[1, 1, channel]` over cut edges, by site of a writer.
     pub(crate) fn carrying(&self, ablated: BTreeMap<String, Tensor<3>>) -> Self
     where
         M: Clone,
     {
         Self {
+            layers: self.layers.as_ref().map(|layers| layers.carrying(&ablated)),
             ablated,
             ..self.clone()
         }
     }
 
-    /// The logits of a run that goes on from the state before a stage of the whole network, along a residual
-    /// stream, where nothing is cut before that stage and `written` is what was written there.
+    /// Of a residual stream, by site of a writer, what cut edges carry.
+    pub(crate) fn written_instead(&self) -> Option<&BTreeMap<String, Tensor<3>>> {
+        self.layers.is_none().then_some(&self.ablated)
+    }
+
+    /// The same with each edge cut as far as `closed` says, from 0 to 1, in the order of the wiring's edges; of
+    /// layers alone.
+    pub(crate) fn closing(&self, closed: &Tensor<1>) -> Self
+    where
+        M: Clone,
+    {
+        let layers = self.layers.as_ref();
+        Self {
+            layers: layers.map(|layers| layers.closing(&self.wiring, closed)),
+            ..self.clone()
+        }
+    }
+
+    /// The logits of a run of this input that goes on from the state before a stage of the whole network, where
+    /// nothing is cut before that stage and `written` is what was written there.
+    ///
+    /// # Panics
+    /// If something that cut edges carry was not written.
     pub(crate) fn resumed(
         &self,
         stage: usize,
         state: State,
-        written: &BTreeMap<String, Tensor<3>>,
+        input: &Input,
+        written: &Cache,
     ) -> Tensor<3> {
         let mut idle = Idle;
+        let stages = stage..self.model.stages();
+        if let Some(layers) = &self.layers {
+            let mut cutting = layers.cutting_from(stage, input, written, &mut idle);
+            return self.model.run_stages(stages, state, &mut cutting).logits();
+        }
+        let held = written.iter();
+        let held = held.map(|(site, all)| (site.to_string(), all.clone()));
         let mut cutting = Cutting {
-            written: written.clone(),
+            written: held.collect(),
             ..self.cutting(&mut idle)
         };
-        let stages = stage..self.model.stages();
         self.model.run_stages(stages, state, &mut cutting).logits()
     }
 

@@ -1,6 +1,8 @@
 //! A network of layers, as circuits see it.
 
-use burn::tensor::Tensor;
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use mr_models::{Cache, Edge, Input, Joint, Link, Model, Site, Wiring};
 
 use crate::error::CircuitError;
@@ -40,6 +42,52 @@ impl Linked {
             }
         }
         edges
+    }
+
+    /// The link over the edges from these writers alone, which `writers` has for each reader; none where there
+    /// is no such edge.
+    pub(crate) fn over<'a>(
+        &self,
+        wiring: &Wiring,
+        device: &Device,
+        writers: impl Fn(usize) -> &'a [usize],
+    ) -> Option<Link> {
+        let Self { joint, sites, link } = self;
+        let rows = sites[1].channels;
+        let columns = joint.reaching(joint.readers.start).len();
+        let mut factors = vec![0.0; rows * columns];
+        for reader in joint.readers.clone() {
+            let reaching = joint.reaching(reader);
+            for writer in writers(reader).iter().filter(|at| reaching.contains(at)) {
+                for channel in wiring.readers[reader].channels.clone() {
+                    factors[channel * columns + writer - reaching.start] = 1.0;
+                }
+            }
+        }
+        let factors = factors.contains(&1.0).then_some(factors)?;
+        let factors = TensorData::new(factors, [rows, columns]);
+        Some(link.scaled(&Tensor::from_data(factors, device)))
+    }
+
+    /// The values that edges have, as factors `[channel, writer]`; `places` says where they are.
+    pub(crate) fn factors(
+        &self,
+        wiring: &Wiring,
+        places: &BTreeMap<Edge, i64>,
+        values: &Tensor<1>,
+    ) -> Tensor<2> {
+        let mut own = Vec::new();
+        for reader in self.joint.readers.clone() {
+            for _ in wiring.readers[reader].channels.clone() {
+                let writers = self.joint.reaching(reader);
+                own.extend(writers.map(|writer| places[&Edge { writer, reader }]));
+            }
+        }
+        let rows = self.sites[1].channels;
+        let columns = own.len() / rows;
+        let own = TensorData::new(own, [rows * columns]);
+        let own = Tensor::<1, Int>::from_data(own, &values.device().inner());
+        values.clone().select(0, own).reshape([rows, columns])
     }
 
     /// Whether its writers are the channels of the input.
@@ -103,16 +151,33 @@ impl Layered {
         )
     }
 
-    /// Whether everything passes the layer that reads at a site: no map from before it ends behind it.
-    pub(crate) fn is_whole(&self, site: &str) -> bool {
-        let mut here = self.joints.iter();
-        let here = here.find(|linked| linked.sites[1].name == site);
-        here.is_none_or(|Linked { joint: here, .. }| {
-            let mut all = self.joints.iter().map(|linked| &linked.joint);
-            !all.any(|other| {
-                other.writers.start < here.writers.end && other.readers.start > here.readers.start
-            })
-        })
+    /// The sites that are read after a site was written to.
+    pub(crate) fn read_behind(&self, site: &str) -> Vec<&str> {
+        let mut joints = self.joints.iter();
+        let from = joints.find(|linked| linked.sites[0].name == site);
+        let first = from.map_or(0, |linked| linked.joint.readers.start);
+        let behind = self.joints.iter();
+        let behind = behind.filter(|linked| linked.joint.readers.start >= first);
+        distinct(behind.map(|linked| linked.sites[1].name.as_str()))
+    }
+
+    /// The joints that, together, everything passes that passes the layer which reads at a site: those that
+    /// end in it, and those from before it that end behind it.
+    pub(crate) fn across(&self, site: &str) -> Vec<usize> {
+        let joints = || self.joints.iter().enumerate();
+        let mut here = joints().filter(|(_, linked)| linked.sites[1].name == site);
+        let Some((_, Linked { joint: here, .. })) = here.next() else {
+            return Vec::new();
+        };
+        let across = joints().filter(|(_, linked)| {
+            let Joint {
+                writers, readers, ..
+            } = &linked.joint;
+            let goes_around =
+                writers.start < here.writers.end && readers.start > here.readers.start;
+            readers.start == here.readers.start || goes_around
+        });
+        across.map(|(at, _)| at).collect()
     }
 
     /// By joint, what its writers send `[batch, writer, height, width]`, of the activations of a run.
@@ -149,7 +214,6 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use burn::tensor::{Device, TensorData};
     use mr_models::{Architecture, ConvNet, Mlp, Network, Normalization, ResNet};
 
     use super::*;

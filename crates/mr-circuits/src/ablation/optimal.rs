@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Tensor, TensorData};
 use mr_models::objective::kl_divergence;
-use mr_models::{Edge, Input, Joined, Model, floats};
+use mr_models::{Edge, Input, Joined, Model, Site, floats};
 
 use super::Ablation;
 use crate::adam::Adam;
 use crate::cut::Cut;
 use crate::error::CircuitError;
+use crate::layered::Layered;
 
 /// The constant of each writer that a network misses least, when these edges carry it: it minimises
 /// KL(model || cut model), the mean over the inputs (Li & Janson 2024, eq. 3, whose loss may be any). What is
@@ -19,7 +20,7 @@ use crate::error::CircuitError;
 /// constants of the best step are given. `progress` is told how many steps of how many are done.
 ///
 /// # Errors
-/// [`CircuitError::Unwired`] or [`CircuitError::Unstreamed`] if the network has no residual stream,
+/// [`CircuitError::Unwired`] if the network has no edges,
 /// [`CircuitError::Divergence`] if the divergence is not finite.
 ///
 /// # Panics
@@ -33,14 +34,19 @@ pub fn optimal_ablation<M: Model + Clone>(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Ablation, CircuitError> {
     let spec = model.spec();
-    if spec.wiring.joined != Joined::Stream {
-        return Err(CircuitError::Unstreamed {
-            network: spec.name.clone(),
-        });
-    }
     spec.accepts(input)?;
     let means = Ablation::Mean(input.clone());
-    let start = means.values(&model, &spec.wiring)?;
+    let start = match &spec.wiring.joined {
+        Joined::Stream => means.values(&model, &spec.wiring)?,
+        Joined::Layers(_) => {
+            let layered = Layered::of(&model)?;
+            let sent = means.sent(&model, &layered)?;
+            let joints = layered.joints.iter().zip(sent);
+            let by_site =
+                joints.map(|(linked, mean)| (linked.sites[0].name.clone(), Site::of_map(mean)));
+            by_site.collect()
+        }
+    };
     let mut constants: BTreeMap<String, Vec<f32>> = start
         .into_iter()
         .map(|(site, mean)| (site, floats(mean)))
@@ -103,26 +109,53 @@ mod tests {
 
     use super::*;
     use crate::attribution::tests::{net, pair};
+    use crate::layered::tests::{self as layered, convnet, copy, resnet};
 
     #[test]
     fn learned_constants_are_missed_less_than_means_and_zeros() {
-        let (net, pair) = (net(NormKind::Layer), pair());
-        let input = pair.clean();
-        let edges = net.spec().wiring.edges();
-        let some: Vec<Edge> = edges.iter().copied().step_by(3).collect();
-        let far = |ablation: &Ablation| {
-            let cut = Cut::new(&net, &some, ablation).unwrap();
-            let kl = kl_divergence(&net.logits(input), &cut.logits(input));
-            floats(kl).iter().sum::<f32>()
+        let images = layered::pair();
+        for (net, pair) in [
+            (net(NormKind::Layer), pair()),
+            (convnet(), images.clone()),
+            (resnet(), images),
+        ] {
+            let input = pair.clean();
+            let edges = net.spec().wiring.edges();
+            let some: Vec<Edge> = edges.iter().copied().step_by(3).collect();
+            let far = |ablation: &Ablation| {
+                let cut = Cut::new(&net, &some, ablation).unwrap();
+                let kl = kl_divergence(&net.logits(input), &cut.logits(input));
+                floats(kl).iter().sum::<f32>()
+            };
+            let learn = |edges: &[Edge], steps| {
+                optimal_ablation(&net, input, edges, steps, 0.1, &mut |_, _| {}).unwrap()
+            };
+            let mean = far(&Ablation::Mean(input.clone()));
+            let optimal = far(&learn(&some, 40));
+            assert!(optimal < 0.9 * mean, "{optimal} of {mean}");
+            assert!(optimal < far(&Ablation::Zero));
+            assert!((far(&learn(&some, 0)) - mean).abs() < 1e-5);
+            assert!(matches!(learn(&[], 3), Ablation::Optimal(_)));
+        }
+    }
+
+    /// The logits of a net that copies are (1, 2) and (5, 2): with one constant c in place of the first input
+    /// they are (c, 2), and KL is least where the first class has the mean of its probabilities, .2689 and
+    /// .9526. That is at log odds c - 2 of .4505.
+    #[test]
+    fn the_constant_of_one_edge_is_that_of_hand() {
+        let net = copy();
+        let rows = [[1.0, 2.0], [5.0, 2.0]].map(|row| layered::input(row).real());
+        let input: Input = Tensor::cat(rows.to_vec(), 0).into();
+        let edge = net.spec().wiring.edge("input.c0->linear1.n0").unwrap();
+        let found = optimal_ablation(&net, &input, &[edge], 200, 0.02, &mut |_, _| {});
+        let Ablation::Optimal(constants) = found.unwrap() else {
+            panic!("another ablation")
         };
-        let learn = |edges: &[Edge], steps| {
-            optimal_ablation(&net, input, edges, steps, 0.1, &mut |_, _| {}).unwrap()
+        let [constant, untouched] = constants["input"][..] else {
+            panic!("two channels")
         };
-        let mean = far(&Ablation::Mean(input.clone()));
-        let optimal = far(&learn(&some, 40));
-        assert!(optimal < 0.9 * mean, "{optimal} of {mean}");
-        assert!(optimal < far(&Ablation::Zero));
-        assert!((far(&learn(&some, 0)) - mean).abs() < 1e-5);
-        assert!(matches!(learn(&[], 3), Ablation::Optimal(_)));
+        assert!((constant - 2.4505).abs() < 1e-2, "{constant}");
+        assert_eq!(untouched, 2.0);
     }
 }

@@ -19,8 +19,9 @@ pub enum Path {
     Inputs(usize),
     /// The mean over the nodes, and for each over this many steps from what it writes in the corrupt run to
     /// what it writes in the clean one, the clean one included, with everything before it clean: EAP-IG on
-    /// activations, as Hanna et al.'s code has it, in which the heads of a block are one node. Only along a
-    /// residual stream.
+    /// activations, as Hanna et al.'s code has it, in which the heads of a block are one node. Between layers
+    /// the nodes of a layer are one, and the mean for an edge is over those before its reader: through a layer
+    /// that is given what it writes, no gradient of a chain comes back.
     Activations(usize),
 }
 

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use mr_models::{Input, Place};
 
-use crate::damage::{Integration, integrate};
+use crate::damage::{Integration, integrate, moved};
 use crate::error::CircuitError;
 use crate::pair::Pair;
 use crate::patching::Question;
@@ -62,10 +62,11 @@ pub fn integrated_gradients(
         labels,
     } = question;
     let way = Pair::new(baseline.clone(), input.clone())?;
-    let found = integrate(model, &way, labels, objective, place, integration, progress)?;
+    let path = vec![moved(model, &way, place)?];
+    let found = integrate(model, &way, labels, objective, path, integration, progress)?;
     let [baseline, values] = found.values;
     Ok(IntegratedGradients {
-        shares: found.change * found.gradient,
+        shares: found.moved[0].change.clone() * found.gradients[0].clone(),
         baseline,
         values,
         steps: found.steps,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, TensorData};
-use mr_models::{Hook, Input, Link, Model, Site, Wiring};
+use burn::tensor::Tensor;
+use mr_models::{Cache, Edge, Hook, Input, Link, Model, Site, Wiring};
 
 use crate::ablation::Ablation;
 use crate::error::CircuitError;
@@ -36,22 +36,7 @@ impl CutLayers {
     pub(super) fn with(&self, wiring: &Wiring, severed: &[Vec<usize>]) -> Self {
         let joints = self.layered.joints.iter().zip(&*self.ablated);
         let cut = joints.map(|(linked, ablated)| {
-            let Linked { joint, link, .. } = linked;
-            let rows = wiring.readers[joint.readers.clone()].last();
-            let rows = rows.map_or(0, |port| port.channels.end);
-            let columns = joint.reaching(joint.readers.start).len();
-            let mut factors = vec![0.0; rows * columns];
-            for reader in joint.readers.clone() {
-                let writers = joint.reaching(reader);
-                for writer in severed[reader].iter().filter(|at| writers.contains(at)) {
-                    for channel in wiring.readers[reader].channels.clone() {
-                        factors[channel * columns + writer - writers.start] = 1.0;
-                    }
-                }
-            }
-            let is_cut = factors.contains(&1.0);
-            let factors = TensorData::new(factors, [rows, columns]);
-            is_cut.then(|| link.scaled(&Tensor::from_data(factors, &ablated.device())))
+            linked.over(wiring, &ablated.device(), |reader| &severed[reader])
         });
         Self {
             cut: cut.collect(),
@@ -59,15 +44,57 @@ impl CutLayers {
         }
     }
 
+    /// The same with each edge cut as far as `closed` says, from 0 to 1, in the order of the wiring's edges.
+    pub(super) fn closing(&self, wiring: &Wiring, closed: &Tensor<1>) -> Self {
+        let places: BTreeMap<Edge, i64> = wiring.edges().into_iter().zip(0..).collect();
+        let cut = self.layered.joints.iter().map(|linked| {
+            let factors = linked.factors(wiring, &places, closed);
+            Some(linked.link.scaled(&factors))
+        });
+        Self {
+            cut: cut.collect(),
+            ..self.clone()
+        }
+    }
+
+    /// The same with these constants `[1, 1, channel]` sent instead, by site of a writer.
+    pub(super) fn carrying(&self, constants: &BTreeMap<String, Tensor<3>>) -> Self {
+        let joints = self.layered.joints.iter();
+        let ablated = joints.map(|linked| {
+            let constant = constants[&linked.sites[0].name].clone();
+            constant.swap_dims(1, 2).unsqueeze_dim(3)
+        });
+        Self {
+            ablated: Arc::new(ablated.collect()),
+            ..self.clone()
+        }
+    }
+
     /// A hook that cuts.
     pub(super) fn cutting<'a>(&'a self, input: &Input, hook: &'a mut dyn Hook) -> Cutting<'a> {
+        self.cutting_from(0, input, &Cache::default(), hook)
+    }
+
+    /// A hook that cuts from a stage on, where `written` is what was written before it.
+    ///
+    /// # Panics
+    /// If something that cut edges carry was not.
+    pub(super) fn cutting_from<'a>(
+        &'a self,
+        stage: usize,
+        input: &Input,
+        written: &Cache,
+        hook: &'a mut dyn Hook,
+    ) -> Cutting<'a> {
         let mut cutting = Cutting {
             layers: self,
             lost: BTreeMap::new(),
             hook,
         };
-        for at in self.cut_where(Linked::is_from_input) {
-            cutting.send(at, input.real());
+        let is_before = |linked: &Linked| linked.is_from_input() || linked.sites[0].stage < stage;
+        for at in self.cut_where(is_before) {
+            let sent = self.layered.joints[at].sent(input, written);
+            cutting.send(at, sent.expect("what was written before is recorded"));
         }
         cutting
     }
@@ -101,8 +128,7 @@ impl Cutting<'_> {
         layers.cut_where(|linked| linked.sites[1].name == site.name)
     }
 
-    fn send(&mut self, at: usize, held: Tensor<4>) {
-        let sent = self.layers.layered.joints[at].link.sent(held);
+    fn send(&mut self, at: usize, sent: Tensor<4>) {
         let changed = sent - self.layers.ablated[at].clone();
         if let Some(cut) = &self.layers.cut[at] {
             self.lost.insert(at, cut.received(changed));
@@ -130,7 +156,9 @@ impl Hook for Cutting<'_> {
             activation = self.hook.at(site, activation);
         }
         for at in self.written(site) {
-            self.send(at, site.as_map(activation.clone()));
+            let linked = &self.layers.layered.joints[at];
+            let sent = linked.link.sent(site.as_map(activation.clone()));
+            self.send(at, sent);
         }
         activation
     }
@@ -139,7 +167,7 @@ impl Hook for Cutting<'_> {
 #[cfg(test)]
 mod tests {
     use mr_models::{
-        Edge, Edit, Intervened, Labels, Network, Place, Region, Rewrite, floats, objective,
+        Edit, Intervened, Labels, Network, Place, Region, Rewrite, floats, objective,
         run_with_cache, value_and_grad,
     };
 

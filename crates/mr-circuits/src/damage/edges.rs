@@ -1,20 +1,23 @@
 //! The change of an objective, split over edges.
 
-use mr_models::{Edge, Joined, Labels, Model, Objective, Place, Wiring, floats, run_with_cache};
+use burn::tensor::Tensor;
+use mr_models::{
+    Edge, Joined, Labels, Model, Objective, Place, Site, Wiring, floats, run_with_cache,
+};
 
 use super::front::Front;
-use super::integrate::{Integration, integrate};
+use super::integrate::{Integration, Moved, integrate, moved};
 use super::restore::{Orders, Restored, right};
 use super::split::{completeness_error, damage};
 use crate::ablation::Ablation;
 use crate::attribution::EdgeScores;
 use crate::cut::Cut;
 use crate::error::CircuitError;
-use crate::layered::Layered;
+use crate::layered::{Layered, Linked};
 use crate::pair::Pair;
 
-/// What each edge into the nodes of one layer contributes to the change of an objective, in the mean over
-/// the batch.
+/// What each edge into the nodes of one layer, or around it, contributes to the change of an objective, in the
+/// mean over the batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EdgeDamage {
     /// The site that the edges lead to.
@@ -34,10 +37,10 @@ impl EdgeDamage {
     }
 }
 
-/// Splits the change of an objective over edges: of layers over those into each in turn that everything
-/// passes, of a residual stream over those to the logits. The path is the straight one at what the layer reads,
-/// and what is read is the sum of what its edges carry: the shares of one layer's edges add up to the change.
-/// The inner layer of a residual block is left out, as the block's skip goes around it.
+/// Splits the change of an objective over edges: of layers over those into each in turn, with those that go
+/// around it, such as the skip of a residual block around the block's inner layer; of a residual stream over
+/// those to the logits. The path is the straight one at what these edges lead to, and what is read is the sum of
+/// what they carry: the shares of one layer's edges add up to the change.
 ///
 /// `progress` is told how many examples of how many are done.
 ///
@@ -61,29 +64,39 @@ pub fn edge_damage(
     let (_, after) = run_with_cache(model, pair.corrupt(), &layered.written())?;
     let sent = |input, cache| layered.sent(input, cache);
     let (before, after) = (sent(pair.clean(), &before)?, sent(pair.corrupt(), &after)?);
+    let sent = before.into_iter().zip(after);
+    let changes: Vec<Tensor<4>> = sent.map(|(before, after)| after - before).collect();
     let batch = pair.clean().batch().max(1);
     let sites = layered.read();
-    let sites = sites.into_iter().filter(|site| layered.is_whole(site));
-    let sites: Vec<&str> = sites.collect();
     let mut found = Vec::with_capacity(sites.len());
-    for (done_sites, &site) in sites.iter().enumerate() {
-        let mut told = |done, of| progress(done_sites * of + done, sites.len() * of);
-        let way = integrate(
-            model,
-            pair,
-            labels,
-            objective,
-            &Place::site(site),
-            integration,
-            &mut told,
-        )?;
+    for (at, &site) in sites.iter().enumerate() {
+        let across = layered.across(site);
+        let mut path = vec![moved(model, pair, &Place::site(site))?];
+        for &joint in &across {
+            let Linked { sites, link, .. } = &layered.joints[joint];
+            let place = Place::site(&sites[1].name);
+            if sites[1].name == site {
+                continue;
+            }
+            // What goes around the layer moves on the same path.
+            let change = Site::of_map(link.received(changes[joint].clone()));
+            match path.iter_mut().find(|moved| moved.place == place) {
+                Some(moved) => moved.change = moved.change.clone() + change,
+                None => path.push(Moved { place, change }),
+            }
+        }
+        let mut told = |done, of| progress(at * of + done, sites.len() * of);
+        let way = integrate(model, pair, labels, objective, path, integration, &mut told)?;
         let mut scores = Vec::new();
-        let joints = layered.joints.iter().zip(before.iter().zip(&after));
-        for (linked, (before, after)) in joints.filter(|(linked, _)| linked.sites[1].name == site) {
-            let moved = after.clone() - before.clone();
-            let gradient = linked.sites[1].as_map(way.gradient.clone());
-            let along = floats(linked.link.along(moved, gradient) / batch as f32);
-            scores.extend(linked.edges(wiring, &along));
+        for joint in across {
+            let linked = &layered.joints[joint];
+            let place = Place::site(&linked.sites[1].name);
+            let places = way.moved.iter().zip(&way.gradients);
+            for (_, gradient) in places.filter(|(moved, _)| moved.place == place) {
+                let gradient = linked.sites[1].as_map(gradient.clone());
+                let along = linked.link.along(changes[joint].clone(), gradient);
+                scores.extend(linked.edges(wiring, &floats(along / batch as f32)));
+            }
         }
         scores.sort_by_key(|(edge, _)| (edge.reader, edge.writer));
         let [clean, corrupt] = way.values;

@@ -33,14 +33,23 @@ impl Default for Integration {
     }
 }
 
-/// The path of each example: how the activation changes along it, and the mean gradient on the way. Their
+/// A place that a path leads through.
+#[derive(Debug, Clone)]
+pub(crate) struct Moved {
+    /// The place.
+    pub(crate) place: Place,
+    /// How the activation there changes from the path's begin to its end `[batch, position, channel]`.
+    pub(crate) change: Tensor<3>,
+}
+
+/// The path of each example: how activations change along it, and the mean gradients on the way. Their
 /// product, summed, is the change of the objective.
 #[derive(Debug)]
 pub(crate) struct Integrated {
-    /// Adversarial minus clean activation `[batch, position, channel]`.
-    pub(crate) change: Tensor<3>,
-    /// Mean gradient of the objective `[batch, position, channel]`.
-    pub(crate) gradient: Tensor<3>,
+    /// By place, adversarial minus clean activation.
+    pub(crate) moved: Vec<Moved>,
+    /// By place, the mean gradient of the objective `[batch, position, channel]`.
+    pub(crate) gradients: Vec<Tensor<3>>,
     /// The objective of the clean and of the adversarial run.
     pub(crate) values: [Vec<f32>; 2],
     /// Steps that each example took.
@@ -55,29 +64,11 @@ pub(super) fn pixels(input: &Input) -> Tensor<3> {
     maps.swap_dims(1, 2)
 }
 
-/// Integrated gradients (Sundararajan et al. 2017, eq. 1) from the clean to the corrupt run, at a place
-/// inside the network (internal influence: Leino et al. 2018; with the path taken there instead of at the
-/// input, unlike conductance, Dhamdhere et al. 2018, eq. 3: a path at the place itself needs no derivative of
-/// the activation along the input's). By the midpoint rule.
-///
-/// An example whose error is too large is done again with twice the steps, whatever its company.
-pub(crate) fn integrate(
-    model: &dyn Model,
-    pair: &Pair,
-    labels: &Labels,
-    objective: &dyn Objective,
-    place: &Place,
-    integration: &Integration,
-    progress: &mut dyn FnMut(usize, usize),
-) -> Result<Integrated, CircuitError> {
-    if integration.steps == 0 {
-        return Err(CircuitError::Steps);
-    }
+/// How the activation at a place changes from the clean to the corrupt run.
+pub(crate) fn moved(model: &dyn Model, pair: &Pair, place: &Place) -> Result<Moved, CircuitError> {
     place.fits(model.spec())?;
-    for input in [pair.clean(), pair.corrupt()] {
-        model.spec().accepts(input)?;
-    }
     let at = |input: &Input| -> Result<Tensor<3>, CircuitError> {
+        model.spec().accepts(input)?;
         match place {
             Place::Input => Ok(pixels(input)),
             Place::Site(site) => {
@@ -86,11 +77,34 @@ pub(crate) fn integrate(
             }
         }
     };
+    Ok(Moved {
+        place: place.clone(),
+        change: at(pair.corrupt())? - at(pair.clean())?,
+    })
+}
+
+/// Integrated gradients (Sundararajan et al. 2017, eq. 1) from the clean to the corrupt run, at places
+/// inside the network through which, together, everything passes (internal influence: Leino et al. 2018; with
+/// the path taken there instead of at the input, unlike conductance, Dhamdhere et al. 2018, eq. 3: a path at the
+/// place itself needs no derivative of the activation along the input's). By the midpoint rule.
+///
+/// An example whose error is too large is done again with twice the steps, whatever its company.
+pub(crate) fn integrate(
+    model: &dyn Model,
+    pair: &Pair,
+    labels: &Labels,
+    objective: &dyn Objective,
+    moved: Vec<Moved>,
+    integration: &Integration,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Integrated, CircuitError> {
+    if integration.steps == 0 {
+        return Err(CircuitError::Steps);
+    }
     let value = |input: &Input| -> Result<Vec<f32>, CircuitError> {
         let (values, _) = values_at(model, input, labels, objective, &[])?;
         Ok(floats(values))
     };
-    let change = at(pair.corrupt())? - at(pair.clean())?;
     let values = [value(pair.clean())?, value(pair.corrupt())?];
     let batch = pair.clean().batch();
     let whole: Vec<f32> = (0..batch).map(|i| values[1][i] - values[0][i]).collect();
@@ -102,8 +116,9 @@ pub(crate) fn integrate(
         });
     }
 
-    let device = change.device();
-    let mut gradient = change.zeros_like();
+    let device = model.device();
+    let zeros = moved.iter().map(|moved| moved.change.zeros_like());
+    let mut gradients: Vec<Tensor<3>> = zeros.collect();
     let mut taken = vec![0; batch];
     let mut left: Vec<usize> = (0..batch).collect();
     let mut steps = integration.steps;
@@ -112,19 +127,30 @@ pub(crate) fn integrate(
         let rows: Vec<i64> = left.iter().map(|&row| row as i64).collect();
         let rows = TensorData::new(rows, [left.len()]);
         let rows = Tensor::<1, Int>::from_data(rows, &device);
+        let of_rows = moved.iter().map(|moved| Moved {
+            place: moved.place.clone(),
+            change: moved.change.clone().select(0, rows.clone()),
+        });
         let part = Way {
             model,
             clean: pair.clean().select(rows.clone()),
-            change: change.clone().select(0, rows.clone()),
+            moved: of_rows.collect(),
             labels: labels.select(rows.clone()),
             objective,
-            place,
         };
-        let mean = part.mean_gradient(steps)?;
-        let sums = (part.change.clone() * mean.clone()).sum_dim(2).sum_dim(1);
-        let sums = floats(sums);
-        let old = gradient.clone().select(0, rows.clone());
-        gradient = gradient.select_assign(0, rows, mean - old, burn::tensor::IndexingUpdateOp::Add);
+        let means = part.mean_gradients(steps)?;
+        let mut sums = vec![0.0; left.len()];
+        for ((moved, mean), gradient) in part.moved.iter().zip(means).zip(&mut gradients) {
+            let along = (moved.change.clone() * mean.clone()).sum_dim(2).sum_dim(1);
+            for (sum, along) in sums.iter_mut().zip(floats(along)) {
+                *sum += along;
+            }
+            let old = gradient.clone().select(0, rows.clone());
+            let add = burn::tensor::IndexingUpdateOp::Add;
+            *gradient = gradient
+                .clone()
+                .select_assign(0, rows.clone(), mean - old, add);
+        }
         for &row in &left {
             taken[row] = steps;
         }
@@ -138,8 +164,8 @@ pub(crate) fn integrate(
     }
     progress(batch, batch);
     Ok(Integrated {
-        change,
-        gradient,
+        moved,
+        gradients,
         values,
         steps: taken,
     })
@@ -149,43 +175,50 @@ pub(crate) fn integrate(
 struct Way<'a> {
     model: &'a dyn Model,
     clean: Input,
-    change: Tensor<3>,
+    moved: Vec<Moved>,
     labels: Labels,
     objective: &'a dyn Objective,
-    place: &'a Place,
 }
 
 impl Way<'_> {
-    fn mean_gradient(&self, steps: usize) -> Result<Tensor<3>, CircuitError> {
-        let mut sum = self.change.zeros_like();
+    fn mean_gradients(&self, steps: usize) -> Result<Vec<Tensor<3>>, CircuitError> {
+        let zeros = self.moved.iter().map(|moved| moved.change.zeros_like());
+        let mut sums: Vec<Tensor<3>> = zeros.collect();
         for step in 0..steps {
             let along = (step as f32 + 0.5) / steps as f32;
-            sum = sum + self.gradient(along)?;
+            for (sum, more) in sums.iter_mut().zip(self.gradients(along)?) {
+                *sum = sum.clone() + more;
+            }
         }
-        Ok(sum / steps as f32)
+        let means = sums.into_iter().map(|sum| sum / steps as f32);
+        Ok(means.collect())
     }
 
-    /// The gradient at a point of the path: 0 is clean, 1 corrupt.
-    fn gradient(&self, along: f32) -> Result<Tensor<3>, CircuitError> {
-        let added = self.change.clone() * along;
-        let (model, labels, objective) = (self.model, &self.labels, self.objective);
-        match self.place {
-            Place::Input => {
-                let clean = self.clean.real();
-                let added = added.swap_dims(1, 2).reshape(clean.dims());
-                let input = Input::Real(clean + added);
-                let found = value_and_grad_at(model, &input, labels, objective, true, &[])?;
-                Ok(pixels(&Input::Real(found.input().clone())))
-            }
-            Place::Site(site) => {
-                let tap = Tap {
+    /// By place, the gradient at a point of the path: 0 is clean, 1 corrupt.
+    fn gradients(&self, along: f32) -> Result<Vec<Tensor<3>>, CircuitError> {
+        let mut input = self.clean.clone();
+        let (mut taps, mut at_input) = (Vec::new(), false);
+        for Moved { place, change } in &self.moved {
+            let added = change.clone() * along;
+            match place {
+                Place::Input => {
+                    let clean = self.clean.real();
+                    let added = added.swap_dims(1, 2).reshape(clean.dims());
+                    input = Input::Real(clean + added);
+                    at_input = true;
+                }
+                Place::Site(site) => taps.push(Tap {
                     site: site.clone(),
                     added: Some(added),
-                };
-                let taps = [tap];
-                let found = value_and_grad_at(model, &self.clean, labels, objective, false, &taps)?;
-                Ok(found.site(site).clone())
+                }),
             }
         }
+        let (model, labels, objective) = (self.model, &self.labels, self.objective);
+        let found = value_and_grad_at(model, &input, labels, objective, at_input, &taps)?;
+        let gradients = self.moved.iter().map(|moved| match &moved.place {
+            Place::Input => pixels(&Input::Real(found.input().clone())),
+            Place::Site(site) => found.site(site).clone(),
+        });
+        Ok(gradients.collect())
     }
 }

@@ -10,7 +10,7 @@ mod split;
 pub use edges::{EdgeDamage, edge_damage, restore_edges};
 pub use front::{Front, Part};
 pub use integrate::Integration;
-pub(crate) use integrate::integrate;
+pub(crate) use integrate::{integrate, moved};
 pub use restore::{Orders, Restored, restore, restore_own};
 pub use split::{Damage, damage};
 

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use mr_models::{Labels, Model, Objective, Place, floats, run_with_cache};
 
 use super::front::Front;
-use super::integrate::{Integrated, Integration, integrate, pixels};
+use super::integrate::{Integrated, Integration, integrate, moved, pixels};
 use crate::error::CircuitError;
 use crate::pair::Pair;
 
@@ -125,20 +125,14 @@ pub fn damage(
     integration: &Integration,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Damage, CircuitError> {
+    let path = vec![moved(model, pair, &front.place)?];
     let Integrated {
-        change,
-        gradient,
+        moved,
+        gradients,
         values: [clean, corrupt],
         steps,
-    } = integrate(
-        model,
-        pair,
-        labels,
-        objective,
-        &front.place,
-        integration,
-        progress,
-    )?;
+    } = integrate(model, pair, labels, objective, path, integration, progress)?;
+    let (change, gradient) = (moved[0].change.clone(), gradients[0].clone());
     let place = match &front.place {
         Place::Input => "input",
         Place::Site(site) => site,

@@ -91,12 +91,16 @@ fn every_layer_of_a_chain_is_complete() {
     }
 }
 
-/// The shares of edges into a layer that everything passes add up to the change.
+/// The shares of edges into a layer, and of those around it, add up to the change.
 #[test]
-fn edges_to_each_whole_layer_are_complete() {
+fn edges_to_each_layer_are_complete() {
+    let (same, wider) = (2, 2 * 4);
     for (net, expected) in [
-        (convnet(), [2 * 3, 3 * 4, 4 * 5, 5]),
-        (resnet(), [2 * 2, 2 * 2 + 2, 4 * 4 + 2 * 4, 4]),
+        (convnet(), vec![2 * 3, 3 * 4, 4 * 5, 5]),
+        (
+            resnet(),
+            vec![4, 4 + same, 4 + same, 8 + wider, 16 + wider, 4],
+        ),
     ] {
         let pair = pair();
         let found = edge_damage(

@@ -1,11 +1,10 @@
 //! Automatic circuit discovery.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::Tensor;
 use mr_models::objective::kl_divergence;
-use mr_models::{Cache, Edge, Input, Joined, Model, State, floats};
+use mr_models::{Cache, Edge, Input, Model, State, floats};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -88,7 +87,7 @@ pub fn acdc<M: Model + Clone>(
         now: 0.0,
     };
     let distance = |gone: &[Edge], reader: usize| -> Result<f32, CircuitError> {
-        let logits = front.logits(&cut.with(gone), wiring.readers[reader].stage, pair.clean());
+        let logits = front.logits(&cut.with(gone), wiring.readers[reader].stage);
         let values = floats(kl_divergence(&whole, &logits));
         let mean = values.iter().sum::<f32>() / values.len().max(1) as f32;
         if !mean.is_finite() {
@@ -188,46 +187,40 @@ impl Search {
 }
 
 /// The clean run of the whole network: the state before each stage, and what was written.
-struct Front {
+struct Front<'a> {
+    input: &'a Input,
     states: Vec<State>,
-    written: BTreeMap<String, Tensor<3>>,
+    written: Cache,
 }
 
-impl Front {
-    fn of(model: &dyn Model, input: &Input) -> Result<Self, CircuitError> {
+impl<'a> Front<'a> {
+    fn of(model: &dyn Model, input: &'a Input) -> Result<Self, CircuitError> {
         let spec = model.spec();
         let mut front = Self {
+            input,
             states: Vec::new(),
-            written: BTreeMap::new(),
+            written: Cache::default(),
         };
-        // Layers are cut within their links, which have no place to begin at.
-        if spec.wiring.joined != Joined::Stream || model.stages() != spec.stages() {
+        if model.stages() != spec.stages() {
             return Ok(front);
         }
-        let sites: Vec<&str> = spec
-            .wiring
-            .writers
-            .iter()
-            .map(|p| p.site.as_str())
-            .collect();
-        let mut cache = Cache::of(spec, &sites)?;
+        // Channels of an input are no site.
+        let sites = spec.wiring.writers.iter().map(|port| port.site.as_str());
+        let sites: Vec<&str> = sites.filter(|site| spec.site(site).is_ok()).collect();
+        front.written = Cache::of(spec, &sites)?;
         let mut state = State::Input(input.clone());
         for stage in 0..model.stages() {
             front.states.push(state.clone());
-            state = model.run_stages(stage..stage + 1, state, &mut cache);
+            state = model.run_stages(stage..stage + 1, state, &mut front.written);
         }
-        let written = cache
-            .iter()
-            .map(|(site, all)| (site.to_string(), all.clone()));
-        front.written = written.collect();
         Ok(front)
     }
 
     /// The logits where nothing is cut before this stage.
-    fn logits<M: Model>(&self, cut: &Cut<M>, stage: usize, input: &Input) -> Tensor<3> {
+    fn logits<M: Model>(&self, cut: &Cut<M>, stage: usize) -> Tensor<3> {
         match self.states.get(stage) {
-            Some(state) => cut.resumed(stage, state.clone(), &self.written),
-            None => cut.logits(input),
+            Some(state) => cut.resumed(stage, state.clone(), self.input, &self.written),
+            None => cut.logits(self.input),
         }
     }
 }
@@ -248,6 +241,7 @@ mod tests {
 
     use super::*;
     use crate::attribution::tests::{net, pair};
+    use crate::layered::tests::{self as layered, convnet, resnet};
 
     fn found(tau: f32, ablation: &Ablation) -> (Vec<Edge>, f32) {
         let (net, pair) = (net(NormKind::Layer), pair());
@@ -269,6 +263,25 @@ mod tests {
             assert!(near < 1e-5 * 72.0, "{near}");
         }
         assert!(found(f32::INFINITY, &Ablation::Zero).0.is_empty());
+    }
+
+    /// What goes on from a stage is what begins anew, where everything before it is whole.
+    #[test]
+    fn a_run_from_a_stage_on_is_a_whole_run() {
+        for net in [convnet(), resnet()] {
+            let pair = layered::pair();
+            let wiring = &net.spec().wiring;
+            let edges = wiring.edges();
+            let other = Ablation::Resample(pair.corrupt().clone());
+            let cut = Cut::new(&net, &[], &other).unwrap();
+            let front = Front::of(&net, pair.clean()).unwrap();
+            for (at, edge) in edges.iter().enumerate().step_by(5) {
+                let cut = cut.with(&edges[at..]);
+                let stage = wiring.readers[edge.reader].stage;
+                let found = floats(front.logits(&cut, stage));
+                assert_eq!(found, floats(cut.logits(pair.clean())), "{stage}");
+            }
+        }
     }
 
     #[test]

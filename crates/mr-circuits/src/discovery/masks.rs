@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Tensor, TensorData};
 use mr_models::objective::kl_divergence;
-use mr_models::{Hook, Joined, Model, Site, Wiring, floats};
+use mr_models::{Hook, Model, Site, Wiring, floats};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -14,6 +14,7 @@ use crate::ablation::Ablation;
 use crate::adam::Adam;
 use crate::attribution::EdgeScores;
 use crate::circuit::{Circuit, Ranking};
+use crate::cut::Cut;
 use crate::error::CircuitError;
 use crate::pair::Pair;
 
@@ -69,8 +70,7 @@ impl Default for MaskConfig {
 /// multipliers, and multipliers are held against the divergence as a share of that with every gate shut. `progress` is told how many steps of how many are done.
 ///
 /// # Errors
-/// [`CircuitError::Unwired`] or [`CircuitError::Unstreamed`] if the network has no residual stream,
-/// [`CircuitError::Pressure`] for a share or a penalty out of range, [`CircuitError::Divergence`] if the
+/// [`CircuitError::Unwired`] if the network has no edges, [`CircuitError::Pressure`] for a share or a penalty out of range, [`CircuitError::Divergence`] if the
 /// divergence is not finite.
 pub fn learned_masks<M: Model>(
     model: M,
@@ -89,16 +89,13 @@ pub fn learned_masks<M: Model>(
         });
     }
     let wiring = model.spec().wiring.clone();
-    let network = || model.spec().name.clone();
-    if wiring.writers.is_empty() {
-        return Err(CircuitError::Unwired { network: network() });
-    }
-    if wiring.joined != Joined::Stream {
-        return Err(CircuitError::Unstreamed { network: network() });
-    }
     model.spec().accepts(pair.clean())?;
     let whole = model.logits(pair.clean());
-    let ablated = ablation.values(&model, &wiring)?;
+    let cut = Cut::new(&model, &[], ablation)?;
+    let gated = |gates: Tensor<1>| match cut.written_instead() {
+        Some(ablated) => model.run(pair.clean(), &mut Gating::new(&wiring, ablated, gates)),
+        None => cut.closing(&(-gates + 1.0)).logits(pair.clean()),
+    };
     let edges = wiring.edges();
     let count = edges.len();
     let device = model.device();
@@ -108,8 +105,7 @@ pub fn learned_masks<M: Model>(
     let mut multipliers = [0.0_f32; 2];
     // What the multipliers are held against: a divergence of hundreds of nats would outweigh them for good.
     let shut = Tensor::<1>::zeros([count], &device);
-    let shut = model.run(pair.clean(), &mut Gating::new(&wiring, &ablated, shut));
-    let all = floats(kl_divergence(&whole, &shut).mean())[0];
+    let all = floats(kl_divergence(&whole, &gated(shut)).mean())[0];
     if !all.is_finite() {
         return Err(CircuitError::Divergence { value: all });
     }
@@ -127,9 +123,7 @@ pub fn learned_masks<M: Model>(
         let leaf = vector(&open).autodiff().require_grad();
         let soft = sigmoid((leaf.clone() + vector(&noise)) / BETA);
         let gates = (soft * (HIGH - LOW) + LOW).clamp(0.0, 1.0);
-        let mut gating = Gating::new(&wiring, &ablated, gates);
-        let logits = model.run(pair.clean(), &mut gating);
-        let divergence = kl_divergence(&whole, &logits).mean();
+        let divergence = kl_divergence(&whole, &gated(gates)).mean();
         // The probability that a gate is not closed.
         let share = sigmoid(leaf.clone() - BETA * (-LOW / HIGH).ln()).mean();
         let loss = match config.pressure {
@@ -264,11 +258,12 @@ impl Hook for Gating<'_> {
 mod tests {
     use burn::tensor::Device;
     use mr_models::data::{Repeated, Task};
-    use mr_models::{NormKind, objective};
+    use mr_models::{Edge, NormKind, objective};
 
     use super::*;
+    use crate::Faithfulness;
     use crate::attribution::tests::{net, pair, shared};
-    use crate::{Cut, Faithfulness};
+    use crate::layered::tests::{self as layered, convnet, resnet};
 
     fn masks(config: &MaskConfig) -> Circuit {
         let resampled = Ablation::Resample(pair().corrupt().clone());
@@ -303,6 +298,51 @@ mod tests {
             }
             assert_eq!(run(1.0), floats(net.logits(pair().clean())));
         }
+        for net in [convnet(), resnet()] {
+            let pair = layered::pair();
+            let resampled = Ablation::Resample(pair.corrupt().clone());
+            let cut = Cut::new(&net, &[], &resampled).unwrap();
+            let edges = net.spec().wiring.edges();
+            let run = |closed: &[f32]| {
+                let closed = Tensor::<1>::from_floats(closed, &net.device());
+                floats(cut.closing(&closed).logits(pair.clean()))
+            };
+            let corrupt = floats(net.logits(pair.corrupt()));
+            for (found, expected) in run(&vec![1.0; edges.len()]).iter().zip(&corrupt) {
+                assert!((found - expected).abs() < 1e-4, "{found} for {expected}");
+            }
+            let open = vec![0.0; edges.len()];
+            assert_eq!(run(&open), floats(net.logits(pair.clean())));
+            // One gate is one edge.
+            for (at, &edge) in edges.iter().enumerate().step_by(7) {
+                let mut closed = open.clone();
+                closed[at] = 1.0;
+                let alone = floats(cut.with(&[edge]).logits(pair.clean()));
+                for (found, expected) in run(&closed).iter().zip(&alone) {
+                    assert!((found - expected).abs() < 1e-5, "{found} for {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn masks_between_layers_keep_what_matters() {
+        let (net, pair) = (resnet(), layered::pair());
+        let resampled = Ablation::Resample(pair.corrupt().clone());
+        let config = MaskConfig {
+            pressure: Pressure::Sparsity(0.5),
+            steps: 60,
+            ..MaskConfig::default()
+        };
+        let found = learned_masks(&net, &pair, &resampled, &config, &mut |_, _| {}).unwrap();
+        assert_eq!(found.len(), found.edges().div_ceil(2));
+        let far = |edges: &[Edge]| {
+            let cut = Cut::new(&net, edges, &resampled).unwrap();
+            let kl = kl_divergence(&net.logits(pair.clean()), &cut.logits(pair.clean()));
+            floats(kl).iter().sum::<f32>()
+        };
+        let (kept, gone) = (far(&found.cut_edges()), far(&found.kept()));
+        assert!(kept < gone / 2.0, "{kept} and {gone}");
     }
 
     #[test]

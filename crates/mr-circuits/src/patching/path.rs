@@ -1,11 +1,14 @@
 //! Path patching.
 
+mod layers;
+
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
-use mr_models::{Hook, Joined, Model, ModelError, Port, Region, Site, Wiring, Workers};
+use mr_models::{Edge, Hook, Joined, Model, ModelError, Port, Region, Site, Wiring, Workers};
 
 use crate::error::CircuitError;
+use crate::layered::Layered;
 use crate::pair::Pair;
 use crate::patching::question::Question;
 use crate::patching::rerun::{Base, Variant};
@@ -19,6 +22,9 @@ use crate::patching::sweep::{Batch, Direction, Patches, Plan, Progress, Sweep};
 /// Two passes for each sender. In the first the sender writes what it writes in the donor's run, every
 /// other head writes what it wrote, and what the receivers then read is kept; in the second they read that.
 /// So no receiver sees what another makes of it before the second pass.
+///
+/// Between layers every node but the sender writes what it wrote, so that a receiver gets what the edge from the
+/// sender carries, if there is one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PathPatch {
     /// Which run is changed.
@@ -35,8 +41,9 @@ impl PathPatch {
     /// (`a1.h0<k>`, `m1`, `logits`), and reads the objective.
     ///
     /// # Errors
-    /// [`CircuitError::Unwired`] or [`CircuitError::Unstreamed`] for a network without a residual stream, [`CircuitError::Model`] for an
-    /// unknown sender or receiver, with near matches, and those of [`Sweep::patch`].
+    /// [`CircuitError::Unwired`] for a network without edges, [`CircuitError::Unstreamed`] for paths through
+    /// MLPs where there is no residual stream, [`CircuitError::Model`] for an unknown sender or receiver, with
+    /// near matches, and those of [`Sweep::patch`].
     pub fn run(
         &self,
         question: Question<'_>,
@@ -51,13 +58,20 @@ impl PathPatch {
         if wiring.writers.is_empty() {
             return Err(CircuitError::Unwired { network });
         }
-        if wiring.joined != Joined::Stream {
-            return Err(CircuitError::Unstreamed { network });
-        }
-        let senders = find("sender", &wiring.writers, senders)?;
+        let layered = match &wiring.joined {
+            Joined::Stream => None,
+            Joined::Layers(_) if self.through_mlps => {
+                return Err(CircuitError::Unstreamed { network });
+            }
+            Joined::Layers(_) => Some(Layered::of(question.model)?),
+        };
+        let from = find("sender", &wiring.writers, senders)?;
         let receivers = find("receiver", &wiring.readers, receivers)?;
+        let senders: Vec<&Port> = from.iter().map(|&at| &wiring.writers[at]).collect();
         let frozen = frozen(wiring);
-        let mut kept: Vec<String> = senders.iter().map(|port| port.site.clone()).collect();
+        // Channels of an input are no site.
+        let sites = senders.iter().map(|port| port.site.clone());
+        let mut kept: Vec<String> = sites.filter(|site| spec.site(site).is_ok()).collect();
         if self.through_mlps {
             kept.extend(frozen.iter().cloned());
         }
@@ -65,14 +79,22 @@ impl PathPatch {
         let plan = Plan {
             input: base,
             donor: Some(donor),
-            variants: senders
+            variants: from
                 .iter()
-                .map(|port| reached(port, &receivers))
+                .map(|&sender| reached(wiring, sender, &receivers))
                 .collect(),
             kept,
             whole: self.through_mlps,
         };
         self.sweep.over(question, &plan, progress, &|batch| {
+            if let Some(layered) = &layered {
+                let gained = from.iter();
+                let gained = gained.map(|&at| layers::gained(layered, wiring, batch, at));
+                let (base, gained) = (batch.base, gained.collect::<Vec<_>>());
+                return Ok(Box::new(move |at, spot, region, _| {
+                    base.cut(&spot.site, region) + region.cut(&gained[at][&spot.site])
+                }));
+            }
             let changes = senders.iter().map(|port| change(batch, port));
             let base = batch.base;
             if !self.through_mlps {
@@ -110,29 +132,23 @@ impl PathPatch {
     }
 }
 
-/// The ports of these names.
-fn find<'a>(
-    kind: &'static str,
-    ports: &'a [Port],
-    names: &[String],
-) -> Result<Vec<&'a Port>, CircuitError> {
+/// The indices of the ports of these names.
+fn find(kind: &'static str, ports: &[Port], names: &[String]) -> Result<Vec<usize>, CircuitError> {
     let known: Vec<String> = ports.iter().map(ToString::to_string).collect();
     let found = names.iter().map(|name| {
         let at = known.iter().position(|known| known == name);
-        let at =
-            at.ok_or_else(|| ModelError::unknown(kind, name, known.iter().map(String::as_str)))?;
-        Ok(&ports[at])
+        let unknown = || ModelError::unknown(kind, name, known.iter().map(String::as_str));
+        Ok(at.ok_or_else(unknown)?)
     });
     found.collect()
 }
 
 /// What of the receivers a sender reaches. Heads that share keys and values are one reader.
-fn reached(sender: &Port, receivers: &[&Port]) -> Variant {
+fn reached(wiring: &Wiring, writer: usize, receivers: &[usize]) -> Variant {
     let mut spots = Variant::new();
-    for port in receivers
-        .iter()
-        .filter(|port| sender.order() < port.order())
-    {
+    let receivers = receivers.iter().copied();
+    for reader in receivers.filter(|&reader| wiring.reaches(Edge { writer, reader })) {
+        let port = &wiring.readers[reader];
         let spot = Spot::new(&port.site, Region::channels(port.channels.clone()));
         if !spots.contains(&spot) {
             spots.push(spot);

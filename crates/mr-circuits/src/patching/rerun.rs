@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use mr_models::{Cache, Hook, Input, Labels, Model, Objective, Region, Site, State, floats};
 
 use crate::error::CircuitError;
@@ -104,6 +104,11 @@ impl<'a> Base<'a> {
             last,
             values,
         })
+    }
+
+    /// Where the model's weights lie.
+    pub(crate) fn device(&self) -> Device {
+        self.model.device()
     }
 
     /// The activation that was kept of a site.

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
-use mr_models::{Input, Labels, Model, Objective, Tap, floats, run_with_cache, value_and_grad_at};
+use mr_models::{
+    Edit, Input, Intervened, Labels, Model, Objective, Rewrite, Tap, floats, run_with_cache,
+    value_and_grad_at,
+};
 
 use super::{EdgeScores, Path};
 use crate::error::CircuitError;
@@ -19,55 +22,98 @@ pub(super) fn edge_attribution(
     objective: &dyn Objective,
     path: Path,
 ) -> Result<EdgeScores, CircuitError> {
-    let steps = match path {
-        Path::Clean => 1,
-        Path::Inputs(steps) => steps,
-        Path::Activations(_) => {
-            return Err(CircuitError::Unstreamed {
-                network: model.spec().name.clone(),
-            });
-        }
-    };
     let layered = Layered::of(model)?;
-    let sent = |input: &Input| -> Result<Vec<Tensor<4>>, CircuitError> {
-        model.spec().accepts(input)?;
-        let (_, cache) = run_with_cache(model, input, &layered.written())?;
-        layered.sent(input, &cache)
+    let written = layered.written();
+    let (_, before) = run_with_cache(model, pair.clean(), &written)?;
+    let (_, after) = run_with_cache(model, pair.corrupt(), &written)?;
+    let mut slopes = Slopes {
+        labels,
+        objective,
+        sums: BTreeMap::new(),
     };
-    let (clean, corrupt) = (sent(pair.clean())?, sent(pair.corrupt())?);
-    let changes = clean.into_iter().zip(corrupt);
-    let changes: Vec<Tensor<4>> = changes.map(|(clean, corrupt)| corrupt - clean).collect();
-
-    let taps = layered.read().into_iter().map(|site| Tap {
-        site: site.into(),
-        added: None,
-    });
-    let taps: Vec<Tap> = taps.collect();
-    let mut gradients: BTreeMap<&str, Tensor<3>> = BTreeMap::new();
-    for step in 1..=steps {
-        let back = 1.0 - step as f32 / steps as f32;
-        let input = between(pair, back);
-        let found = value_and_grad_at(model, &input, labels, objective, false, &taps)?;
-        for Tap { site, .. } in &taps {
-            let more = found.site(site).clone();
-            let sum = match gradients.remove(site.as_str()) {
-                Some(sum) => sum + more,
-                None => more,
-            };
-            gradients.insert(site, sum);
+    let read = layered.read();
+    match path {
+        Path::Clean => slopes.add(model, pair.clean(), &read)?,
+        Path::Inputs(steps) => {
+            for back in backs(steps) {
+                slopes.add(model, &between(pair, back), &read)?;
+            }
+        }
+        Path::Activations(steps) => {
+            for back in backs(steps) {
+                slopes.add(model, &between(pair, back), &read)?;
+            }
+            for site in written {
+                let behind = layered.read_behind(site);
+                let (clean, corrupt) = (before.get(site)?, after.get(site)?);
+                for back in backs(steps) {
+                    let held = clean.clone() + (corrupt.clone() - clean.clone()) * back;
+                    let edit = Edit::at(site, Rewrite::patch(held));
+                    let given = Intervened::new(model, vec![edit])?;
+                    slopes.add(&given, pair.clean(), &behind)?;
+                }
+            }
         }
     }
 
-    let share = 1.0 / (steps * pair.clean().batch().max(1)) as f32;
-    let along = layered.joints.iter().zip(changes).map(|(linked, change)| {
+    let (clean, corrupt) = (
+        layered.sent(pair.clean(), &before)?,
+        layered.sent(pair.corrupt(), &after)?,
+    );
+    let share = 1.0 / pair.clean().batch().max(1) as f32;
+    let joints = layered.joints.iter().zip(clean.into_iter().zip(corrupt));
+    let along = joints.map(|(linked, (clean, corrupt))| {
         let [_, read] = &linked.sites;
-        let gradient = read.as_map(gradients[read.name.as_str()].clone());
-        floats(linked.link.along(change, gradient) * share)
+        let slope = read.as_map(slopes.mean(&read.name));
+        floats(linked.link.along(corrupt - clean, slope) * share)
     });
     let along: Vec<Vec<f32>> = along.collect();
     let wiring = model.spec().wiring.clone();
     let scores = layered.edges(&wiring, &along);
     Ok(EdgeScores { wiring, scores })
+}
+
+/// Gradients at what is read, summed over passes.
+struct Slopes<'a> {
+    labels: &'a Labels,
+    objective: &'a dyn Objective,
+    /// By site, the sum and of how many passes it is.
+    sums: BTreeMap<String, (Tensor<3>, usize)>,
+}
+
+impl Slopes<'_> {
+    fn add(
+        &mut self,
+        model: &dyn Model,
+        input: &Input,
+        sites: &[&str],
+    ) -> Result<(), CircuitError> {
+        let taps = sites.iter().map(|&site| Tap {
+            site: site.into(),
+            added: None,
+        });
+        let taps: Vec<Tap> = taps.collect();
+        let found = value_and_grad_at(model, input, self.labels, self.objective, false, &taps)?;
+        for Tap { site, .. } in taps {
+            let more = found.site(&site).clone();
+            let sum = match self.sums.remove(&site) {
+                Some((sum, passes)) => (sum + more, passes + 1),
+                None => (more, 1),
+            };
+            self.sums.insert(site, sum);
+        }
+        Ok(())
+    }
+
+    fn mean(&self, site: &str) -> Tensor<3> {
+        let (sum, passes) = &self.sums[site];
+        sum.clone() / *passes as f32
+    }
+}
+
+/// How far back from clean to corrupt each step of a path is.
+fn backs(steps: usize) -> impl Iterator<Item = f32> {
+    (1..=steps).map(move |step| 1.0 - step as f32 / steps as f32)
 }
 
 /// A point on the straight way from the clean to the corrupt input.
@@ -86,7 +132,7 @@ mod tests {
     use mr_models::{Edge, Joint, Network, Site, Wiring, values_at};
 
     use super::*;
-    use crate::layered::tests::{convnet, copy, input, pair, resnet};
+    use crate::layered::tests::{self as layered, convnet, copy, input, pair, resnet};
 
     const DIFFERENCE: LogitDifference = LogitDifference { more: 1, less: 0 };
 
@@ -117,6 +163,31 @@ mod tests {
             assert_eq!(found.get(name).unwrap(), expected, "{name}");
         }
         assert_eq!(found.scores.len(), 6);
+    }
+
+    /// On its way from -1 to 1 an input of a net that copies is at -.5, 0, .5 and 1, and its unit open at the
+    /// last two. A path at the unit itself lets no gradient through to the input, and does not count for it.
+    #[test]
+    fn paths_of_activations_are_those_of_hand() {
+        let pair = Pair::new(input([1.0, 1.0]), input([-1.0, 1.0])).unwrap();
+        for (path, first) in [
+            (Path::Clean, 2.0),
+            (Path::Inputs(4), 1.0),
+            (Path::Activations(4), 1.0),
+        ] {
+            let found = scores(&copy(), &pair, path);
+            // z_1 - z_0: the edge carries -2, the unit goes from 1 to 0.
+            assert_eq!(found.get("input.c0->linear1.n0").unwrap(), first);
+            assert_eq!(found.get("linear1.n0->logits").unwrap(), 1.0);
+        }
+        // A path of one step is its end.
+        let (net, images) = (resnet(), layered::pair());
+        let of = |path| scores(&net, &images, path);
+        let [clean, one] = [Path::Clean, Path::Activations(1)].map(of);
+        for (a, b) in clean.scores.iter().zip(&one.scores) {
+            assert!((a.1 - b.1).abs() < 1e-5, "{a:?} for {b:?}");
+        }
+        assert_ne!(of(Path::Activations(3)), of(Path::Inputs(3)));
     }
 
     /// What goes to the logits is the whole change, and along the path of inputs what leaves the input is.

@@ -40,7 +40,7 @@ enum Method {
 /// ACDC: from the output back, an edge stays cut where that raises the divergence from the whole network by less
 /// than --tau. With --out or --journal a run that was killed goes on where it stood. Masks: all edges are gated, and gates
 /// learn to close while the divergence stays low; with --sparsity that share of edges goes, with --penalty as
-/// many as are not worth it. Masks need a residual stream.
+/// many as are not worth it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mr circuit discover --model runs/induction --limit 50 --positions last --tau 0.01 --out runs/induction-acdc

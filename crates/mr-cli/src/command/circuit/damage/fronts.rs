@@ -1,5 +1,6 @@
 //! Damage at each front, and what restoring its parts gives back.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
@@ -370,15 +371,17 @@ pub(super) fn scores(splits: &[Split], network: &Network) -> Option<EdgeScores> 
     all_scores(edges.map(|(&edge, &share)| (edge, share)), network)
 }
 
-/// The same of edges with their shares.
+/// The same of edges with their shares; of an edge that goes around layers, that in the layer where it ends.
 pub(super) fn all_scores(
     edges: impl Iterator<Item = (Edge, f64)>,
     network: &Network,
 ) -> Option<EdgeScores> {
-    let scores: Vec<(Edge, f32)> = edges.map(|(edge, share)| (edge, share as f32)).collect();
+    let shares: BTreeMap<Edge, f64> = edges.collect();
     let wiring = network.spec().wiring.clone();
-    let is_whole = !scores.is_empty() && scores.len() == wiring.edges().len();
-    is_whole.then_some(EdgeScores { wiring, scores })
+    let all = wiring.edges().into_iter();
+    let scores = all.map(|edge| Some((edge, *shares.get(&edge)? as f32)));
+    let scores: Vec<(Edge, f32)> = scores.collect::<Option<_>>()?;
+    (!scores.is_empty()).then_some(EdgeScores { wiring, scores })
 }
 
 #[cfg(test)]

@@ -39,8 +39,8 @@ const KEPT: f64 = 0.03;
 ///
 /// Every example that is right and that the attack breaks is a pair of a clean and an adversarial run. The
 /// change of the objective between the two is split over the nodes of a layer, by gradients integrated along
-/// the straight path between the two activations there, and over the edges into it; the completeness error
-/// says how far the shares are from adding up to the change. On one half of the pairs the worst parts are patched
+/// the straight path between the two activations there, and over the edges into it and those that go around
+/// it; the completeness error says how far the shares are from adding up to the change. On one half of the pairs the worst parts are patched
 /// back to what they are in the clean run, more and more of them: those worst in the example itself, those
 /// worst in the mean over the other half, and as many in random orders.
 ///

@@ -28,7 +28,8 @@ use crate::subject::NetworkFlags;
 /// asks whether the spot is enough; noising gives the clean run a corrupt one and asks whether it is needed.
 /// 1 means that the spot carries the whole difference between the two runs, 0 that it carries none. With --ablate
 /// each spot of the clean run is cut instead, and what is told is by how much the objective changes. With --path
-/// what each head, MLP and the input write is patched on its way to the receivers alone (Wang et al. 2022).
+/// what each head, MLP and the input write is patched on its way to the receivers alone (Wang et al. 2022); between
+/// layers, what each channel sends them.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mr circuit patch --model runs/induction --clean '1 2 3 1' --corrupt '1 2 3 4' --right 2 --wrong 5
@@ -38,7 +39,8 @@ use crate::subject::NetworkFlags;
   mr circuit patch --model runs/induction --limit 100 --ablate mean --out runs/ablated
   mr circuit patch --model runs/induction --limit 100 --noise --path logits --plot direct.svg
   mr circuit patch --model runs/induction --limit 100 --noise --path 'a1.h0<k>' --path 'a1.h1<k>' --through-mlps
-  mr circuit patch --model runs/half --pair pair.safetensors --over channels --of conv2.hook_out --json")]
+  mr circuit patch --model runs/half --pair pair.safetensors --over channels --of conv2.hook_out --json
+  mr circuit patch --model runs/half --pair pair.safetensors --noise --path conv2.c3 --path conv2.c7")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     on: NetworkFlags,
@@ -68,7 +70,7 @@ pub(crate) struct Arguments {
         help_heading = "Patching"
     )]
     ablate: Option<String>,
-    /// Patch what reaches this receiver alone: logits, `a1.h0<k>`, m1; may be repeated
+    /// Patch what reaches this receiver alone: logits, `a1.h0<k>`, m1, conv2.c3; may be repeated
     #[arg(long, value_name = "RECEIVER", conflicts_with_all = ["ablate", "over", "of"], help_heading = "Patching")]
     path: Vec<String>,
     /// Let paths lead through MLPs

@@ -20,7 +20,8 @@ pub(super) fn senders(wiring: &Wiring, receivers: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Values of senders as a table: rows of layers, the last on top, by heads and MLP; the input below.
+/// Values of senders as a table: rows of layers, the last on top, by heads and MLP or by channels; the input
+/// below.
 pub(super) fn table(senders: &[String], values: &[f32]) -> Cells {
     let place = |name: &str| -> (String, String) {
         let head = name
@@ -29,7 +30,10 @@ pub(super) fn table(senders: &[String], values: &[f32]) -> Cells {
         match (head, name.strip_prefix('m')) {
             (Some((layer, head)), _) => (format!("layer {layer}"), format!("head {head}")),
             (None, Some(layer)) => (format!("layer {layer}"), "MLP".into()),
-            (None, None) => (name.into(), "all".into()),
+            (None, None) => match name.rsplit_once('.') {
+                Some((layer, channel)) => (layer.into(), channel.into()),
+                None => (name.into(), "all".into()),
+            },
         }
     };
     let places: Vec<(String, String)> = senders.iter().map(|name| place(name)).collect();
