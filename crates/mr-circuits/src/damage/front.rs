@@ -62,6 +62,34 @@ impl Front {
         })
     }
 
+    /// The channels of every layer that no linear map leads past, in forward order: of a chain every layer, of a
+    /// residual net the stem and the ends of its blocks. None of a network without layers.
+    ///
+    /// # Errors
+    /// Never, as every port has its site; the error is that of [`channels`](Self::channels).
+    pub fn layers(spec: &ModelSpec) -> Result<Vec<Self>, CircuitError> {
+        let wiring = &spec.wiring;
+        let ends = wiring.joints().iter().map(|joint| {
+            let (from, to) = (joint.writers.start, joint.readers.start);
+            [wiring.writers[from].order(), wiring.readers[to].order()]
+        });
+        let ends: Vec<[usize; 2]> = ends.collect();
+        let mut sites: Vec<&str> = Vec::new();
+        for joint in wiring.joints() {
+            let port = &wiring.writers[joint.writers.start];
+            let is_passed = ends
+                .iter()
+                .any(|&[from, to]| from < port.order() && port.order() < to);
+            if !is_passed && port.site != "input" && !sites.contains(&port.site.as_str()) {
+                sites.push(&port.site);
+            }
+        }
+        let fronts = sites.into_iter();
+        fronts
+            .map(|site| Self::channels(spec, &Place::site(site)))
+            .collect()
+    }
+
     /// The writers of a residual stream, at its end: what the embedding, each head and each MLP add to
     /// what the logits are read from. A share is of what a writer does directly.
     ///

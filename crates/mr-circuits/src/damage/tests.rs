@@ -91,6 +91,30 @@ fn every_layer_of_a_chain_is_complete() {
     }
 }
 
+/// What a skip leads past is no front by itself.
+#[test]
+fn layers_that_everything_passes_are_complete() {
+    for (net, expected) in [
+        (
+            convnet(),
+            &["conv1.hook_out", "conv2.hook_out", "linear1.hook_out"][..],
+        ),
+        (
+            resnet(),
+            &["conv1.hook_out", "layer1.0.hook_out", "layer2.0.hook_out"],
+        ),
+    ] {
+        let fronts = Front::layers(net.spec()).unwrap();
+        let places = fronts.iter().map(|front| front.place.to_string());
+        assert_eq!(places.collect::<Vec<_>>(), expected);
+        for front in &fronts {
+            let found = split(&net, &pair(), &Margin, front).unwrap();
+            let error = found.completeness_error();
+            assert!(error < 0.01, "{}: {error}", front.place);
+        }
+    }
+}
+
 /// The shares of edges into a layer, and of those around it, add up to the change.
 #[test]
 fn edges_to_each_layer_are_complete() {

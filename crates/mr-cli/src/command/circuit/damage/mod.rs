@@ -204,6 +204,10 @@ fn fronts(network: &Network, sites: &[String]) -> Result<Vec<Front>> {
     if wiring.joined == Joined::Stream && !wiring.writers.is_empty() {
         return Ok(vec![Front::writers(spec)?]);
     }
+    let layers = Front::layers(spec)?;
+    if !layers.is_empty() {
+        return Ok(layers);
+    }
     let mut names: Vec<&str> = spec.sites.iter().map(|site| site.name.as_str()).collect();
     names.retain(|name| name.ends_with("hook_out"));
     // The last are the logits, where a change is its own share.
