@@ -181,8 +181,14 @@ fn edges(svg: &mut String, circuit: &Circuit, nodes: &Nodes, places: &[Option<Pl
         } else {
             1.0
         };
-        let swing = if rows >= 1.0 {
+        let swing = if rows > 1.0 {
             side * (10.0 + 9.0 * rows)
+        } else if rows == 1.0 {
+            // The curve is off by three quarters of the swing where it passes the one row, half way.
+            let middle = f64::midpoint(x, to_x);
+            let passed = places.iter().flatten();
+            let passed = passed.filter(|place| place.y < from.y && place.y > to.y);
+            (gap(passed, middle) - middle) / 0.75
         } else {
             0.0
         };
@@ -202,6 +208,22 @@ fn edges(svg: &mut String, circuit: &Circuit, nodes: &Nodes, places: &[Option<Pl
         .expect(STRING);
     }
     svg.push_str("</g>\n");
+}
+
+/// Where an edge best passes a row of nodes: where none is, nearest to `x`.
+fn gap<'a>(row: impl Iterator<Item = &'a Place>, x: f64) -> f64 {
+    let mut ends: Vec<(f64, f64)> = row
+        .map(|place| (place.x - place.width / 2.0, place.x + place.width / 2.0))
+        .collect();
+    ends.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let (Some(&(first, _)), Some(&(_, last))) = (ends.first(), ends.last()) else {
+        return x;
+    };
+    let between = ends.windows(2);
+    let between = between.map(|pair| f64::midpoint(pair[0].1, pair[1].0));
+    let gaps = between.chain([x.min(first - GAP), x.max(last + GAP)]);
+    let far = |gap: &f64| (gap - x).abs();
+    gaps.min_by(|a, b| far(a).total_cmp(&far(b))).unwrap_or(x)
 }
 
 /// The middle of the picture.
@@ -283,4 +305,24 @@ fn escaped(text: &str) -> String {
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Place, gap};
+
+    #[test]
+    fn an_edge_passes_a_row_between_its_nodes() {
+        let row = [100.0, 200.0].map(|x| Place {
+            x,
+            y: 0.0,
+            width: 80.0,
+            is_kept: true,
+        });
+        // Nodes lie at 60 to 140 and at 160 to 240.
+        for (x, expected) in [(110.0, 150.0), (190.0, 150.0), (70.0, 46.0), (300.0, 300.0)] {
+            assert_eq!(gap(row.iter(), x), expected, "{x}");
+        }
+        assert_eq!(gap([].iter(), 7.0), 7.0);
+    }
 }
