@@ -22,7 +22,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, chart: &Chart, frame: &Frame, marks:
     let dense = chart.is_dense();
     for (group, marks) in marks.iter().enumerate() {
         let number = chart.ink(group);
-        if dense {
+        if dense && marks.len() > 1 {
             band(canvas, frame, marks, number);
         } else {
             bars(canvas, frame, marks, number);

@@ -13,6 +13,8 @@ use super::plan::{Chart, Intervals, Size};
 const TEXT: f64 = 13.0;
 /// Height of the title, and of a line of the legend.
 const LINE: f64 = 24.0;
+/// Between the names of axes and the legend.
+const GAP: f64 = 8.0;
 /// Width of a swatch with the space around it.
 const SWATCH: f64 = 34.0;
 
@@ -47,12 +49,13 @@ pub(crate) fn panels(title: &str, lines: &[Line], panels: Vec<PlotData>) -> Stri
     let whole = wide * charts.len() as f64;
     let places = places(lines, whole);
     let below = places.last().map_or(0.0, |(_, y)| y + LINE);
-    let size = (whole, LINE + high + below);
+    let legend = LINE + high + GAP;
+    let size = (whole, legend + below);
     let words = Canvas::draw(size, |canvas| {
         let title = fitted(title, TEXT, whole - 8.0);
         canvas.text(&title, (4.0, 14.0), Anchor::Start, TEXT, Ink::Text);
         for (line, (x, y)) in lines.iter().zip(&places) {
-            let at = (x + SWATCH, LINE + high + y + 6.0);
+            let at = (x + SWATCH, legend + y + 6.0);
             canvas.text(&line.name, at, Anchor::Start, TEXT, Ink::Text);
         }
     });
@@ -76,10 +79,15 @@ pub(crate) fn panels(title: &str, lines: &[Line], panels: Vec<PlotData>) -> Stri
         let at = (wide * number as f64, LINE);
         let _ = writeln!(file, "{}", Canvas::moved(&drawn, at));
     }
-    let dense = charts.iter().any(Chart::is_dense);
-    for (line, (x, y)) in lines.iter().zip(places) {
+    for (number, (line, (x, y))) in lines.iter().zip(places).enumerate() {
+        // A single point has its marker among lines that have none.
+        let has_line = |chart: &Chart| {
+            let group = chart.data.groups.get(number);
+            chart.is_dense() && group.is_some_and(|group| group.x.len() > 1)
+        };
+        let dense = charts.iter().any(has_line);
         let (drawn, _) = swatch(PlotKind::Line, line.ink(), dense);
-        let _ = writeln!(file, "{}", Canvas::moved(&drawn, (x, LINE + high + y)));
+        let _ = writeln!(file, "{}", Canvas::moved(&drawn, (x, legend + y)));
     }
     file.push_str("</svg>\n");
     file

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use mr_attacks::Norm;
 use mr_metrics::finding::{PlotData, PlotGroup};
 use mr_metrics::{ExperimentRecord, RecordKind, Series};
 use serde_json::Value;
@@ -109,6 +110,15 @@ impl<'a> Cards<'a> {
             }
         }
         Self { all }
+    }
+
+    /// `standard beside adversarial, Linf`; of one card what it is of.
+    pub(super) fn title(&self, norm: Norm, alone: &str) -> String {
+        if self.all.len() == 1 {
+            return alone.into();
+        }
+        let names: Vec<&str> = self.all.iter().map(|(name, _)| name.as_str()).collect();
+        format!("{}, {norm}", names.join(" beside "))
     }
 
     /// How codes drift in each.

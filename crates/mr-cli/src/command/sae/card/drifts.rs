@@ -6,6 +6,7 @@ use mr_metrics::finding::{PlotData, PlotGroup, PlotKind, Scale};
 use mr_metrics::stats::{Bootstrap, bca_over};
 use mr_metrics::{ExperimentRecord, Interval, Series, Short, Table};
 
+use super::share;
 use crate::layout::Listing;
 use crate::report::lines;
 
@@ -155,12 +156,12 @@ impl Drifts {
 /// What is told of cards of the same examples.
 fn told(cards: &[&Card], bootstrap: Bootstrap) -> Result<Vec<Line>> {
     let first = cards[0];
-    // Clean examples are the same whatever the seed.
-    let mut lines = vec![(
-        "clean".to_string(),
-        0.0,
-        numbers(&[first.clean.as_slice()], bootstrap)?,
-    )];
+    // Clean examples are the same whatever the seed, and keep their prediction by definition.
+    let mut clean = numbers(&[first.clean.as_slice()], bootstrap)?;
+    if let Some(kept) = &mut clean[1] {
+        (kept.low, kept.high) = (Some(kept.value), Some(kept.value));
+    }
+    let mut lines = vec![("clean".to_string(), 0.0, clean)];
     for (at, drift) in first.drifts.iter().enumerate() {
         let seeds: Vec<&[Moved]> = cards
             .iter()
@@ -197,13 +198,16 @@ fn numbers(seeds: &[&[Moved]], bootstrap: Bootstrap) -> Result<[Option<Interval>
         anyhow::Ok(bca_over(&[parts.len()], statistic, bootstrap).ok())
     };
     let mean = |of: &dyn Fn(&Moved) -> f64| ratio(&|one| [of(one), 1.0]);
-    let flag = |holds: bool| f64::from(u8::from(holds));
+    let rate = |of: &dyn Fn(&Moved) -> bool| {
+        let found = mean(&|one| f64::from(u8::from(of(one))))?;
+        found.map(share).transpose()
+    };
     Ok([
-        mean(&|one| flag(one.prediction == one.label))?,
-        mean(&|one| flag(one.keeps_prediction()))?,
+        rate(&|one| one.prediction == one.label)?,
+        rate(&Moved::keeps_prediction)?,
         mean(&|one| f64::from(one.change))?,
         ratio(&|one| {
-            let kept = flag(one.keeps_prediction());
+            let kept = f64::from(u8::from(one.keeps_prediction()));
             [kept * f64::from(one.jaccard), kept]
         })?,
         mean(&|one| f64::from(one.l0))?,
@@ -242,5 +246,7 @@ mod tests {
         let broken = [moved(1, 1.0)];
         let found = numbers(&[&broken], bootstrap).unwrap();
         assert!(found[3].is_none() && found[2].unwrap().ends().is_none());
+        // Wilson's interval of 0 of 1, which resamples cannot give.
+        assert!(found[0].unwrap().high.unwrap() > 0.7);
     }
 }

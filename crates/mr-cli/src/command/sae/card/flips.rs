@@ -6,6 +6,7 @@ use mr_metrics::stats::{Bootstrap, bca_over, censored_median};
 use mr_metrics::{ExperimentRecord, Interval, Series, Short, Table};
 use serde_json::{Value, json};
 
+use super::share;
 use crate::layout::Listing;
 
 /// Points of a curve of how many flip, at most: finer than a picture shows.
@@ -88,16 +89,20 @@ impl Flipped {
                 bca_over(&[cases.len()], statistic, bootstrap).ok()
             };
             let share = |of: &dyn Fn(&Cases) -> usize| {
-                over(&|drawn| {
+                let found = over(&|drawn| {
                     let all: usize = drawn.iter().map(|cases| cases.radii.len()).sum();
                     drawn.iter().map(|cases| of(cases)).sum::<usize>() as f64 / all as f64
-                })
+                });
+                found.and_then(|found| share(found).ok())
             };
             let within = |radius: f64| {
                 share(&|cases: &Cases| cases.radii.iter().filter(|&&r| r <= radius).count())
             };
-            let mut curve = vec![];
-            for step in 0..=steps {
+            // Without a step nothing flips.
+            let mut none = Interval::point(0.0, LEVEL, cases.len());
+            (none.low, none.high) = (Some(0.0), Some(0.0));
+            let mut curve = vec![(0.0, none)];
+            for step in 1..=steps {
                 let radius = self.largest * f64::from(step) / f64::from(steps);
                 // Radii are of 32 bits.
                 curve.extend(within(radius * (1.0 + 1e-6)).map(|share| (radius, share)));
@@ -108,7 +113,13 @@ impl Flipped {
                 censored_median(&all, LEVEL).map_or(f64::NAN, |median| median.value)
             });
             for (name, number) in [
-                ("flipped", curve.last().map(|point| point.1)),
+                (
+                    "flipped",
+                    curve
+                        .last()
+                        .filter(|_| curve.len() > 1)
+                        .map(|point| point.1),
+                ),
                 ("by_noise", noise),
                 ("median_radius", median),
             ] {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Args;
 use mr_attacks::{Card, CardConfig, EvaluationConfig, Norm, ThreatModel, card};
-use mr_metrics::RecordKind;
-use mr_metrics::stats::Bootstrap;
+use mr_metrics::stats::{Bootstrap, wilson};
+use mr_metrics::{Interval, RecordKind};
 use mr_models::Model;
 use mr_sae::Dictionary;
 use serde_json::json;
@@ -169,7 +169,8 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     flips.fill(&mut begun.record, bootstrap)?;
     blames.fill(&mut begun.record);
     let all = Cards::new(&beside, &begun.record, settings.out.as_deref());
-    let (flipped, together) = (all.flips(&title), all.drifts(&title));
+    let together = all.title(ball, &title);
+    let (flipped, together) = (all.flips(&together), all.drifts(&together));
     let drawn = drifts.plot(&title);
     if beside.is_empty() {
         begun.draw(PLOT, &drawn, arguments.plot.as_ref())?;
@@ -189,6 +190,16 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         object: begun.object(),
     };
     begun.finish(told, console)
+}
+
+/// A share over examples: where it is 0 or 1 no resample differs, and the interval is Wilson's of as many examples.
+fn share(found: Interval) -> Result<Interval> {
+    let successes = match found.value {
+        0.0 => 0,
+        1.0 => found.n,
+        _ => return Ok(found),
+    };
+    Ok(wilson(successes, found.n, found.level)?)
 }
 
 impl Arguments {
