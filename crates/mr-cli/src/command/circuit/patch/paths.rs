@@ -46,10 +46,10 @@ pub(super) fn table(senders: &[String], values: &[f32]) -> Cells {
         }
     }
     rows.reverse();
-    // Heads by their number, then what is not one.
+    // Heads and channels by their number, then what has none.
     let order = |name: &String| -> (usize, usize) {
-        let number = name.strip_prefix("head ").and_then(|n| n.parse().ok());
-        number.map_or((1, 0), |number| (0, number))
+        let number = name.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+        number.parse().map_or((1, 0), |number| (0, number))
     };
     columns.sort_by_key(order);
     let cell = |row: &String, column: &String| {
