@@ -164,17 +164,12 @@ impl Found<'_> {
         let [clean, corrupt] = self.change.map(Short);
         listing.line("clean", clean);
         listing.line("corrupt", corrupt);
+        listing.row(["at", "latents carry", "error", "left over"].map(String::from));
         for at in self.sites {
             let parts = self.parts(&at.site);
-            listing.line(
-                format!("at {}", at.site),
-                format!(
-                    "latents carry {}, the error {}, left over {}",
-                    Short(parts.latents),
-                    Short(parts.error),
-                    Short(self.changed() - parts.latents - parts.error)
-                ),
-            );
+            let left = self.changed() - parts.latents - parts.error;
+            let [latents, error, left] = [parts.latents, parts.error, left].map(shown);
+            listing.row([at.site.clone(), latents, error, left]);
         }
         let enough = match self.curves.enough() {
             Some(nodes) => nodes.to_string(),
@@ -191,8 +186,8 @@ impl Found<'_> {
             let control = control.get(at);
             listing.row([
                 one.nodes.to_string(),
-                Short(one.faithfulness()).to_string(),
-                control.map_or("-".into(), |(_, of)| Short(of[0]).to_string()),
+                shown(one.faithfulness()),
+                control.map_or("-".into(), |(_, of)| shown(of[0])),
             ]);
         }
         listing
@@ -202,12 +197,17 @@ impl Found<'_> {
     pub(super) fn strongest(&self) -> Listing {
         let mut listing = Listing::new("strongest nodes");
         for one in &self.effects[..self.top] {
-            listing.row([one.node.to_string(), Short(one.effect).to_string()]);
+            listing.row([one.node.to_string(), shown(one.effect)]);
         }
         for edge in self.edges.iter().take(self.top) {
             let name = format!("{} -> {}", edge.from, edge.to);
-            listing.row([name, Short(edge.effect).to_string()]);
+            listing.row([name, shown(edge.effect)]);
         }
         listing
     }
+}
+
+/// In four digits; 0 has no sign.
+fn shown(value: f64) -> String {
+    Short(value + 0.0).to_string()
 }
