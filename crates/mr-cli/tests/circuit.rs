@@ -326,3 +326,35 @@ fn a_vision_transformer_is_asked_as_any_other() {
     lab.run("sae eval --model vit --dictionary dictionary --limit 10");
     lab.run("sae features --model vit --dictionary dictionary --limit 10 --out features");
 }
+
+/// Of a residual network edges lead through blocks and around them.
+#[test]
+fn circuits_of_a_residual_network() {
+    let lab = Lab::new();
+    lab.write(
+        "res.toml",
+        "[model]\ntype = \"resnet\"\nwidth = 4\ndepth = 6\nstages = 2\n[data]\nlimit = 300",
+    );
+    lab.run("train --config res.toml --steps 40 --batch-size 32 --lr 0.01 --out res");
+    lab.run("attack --model res --limit 12 --epsilon 0.1 --steps 5 --save pair.safetensors");
+    let net = "--model res --pair pair.safetensors";
+    let edges = lab.json(&format!(
+        "circuit attribute {net} --steps 2 --path activations --save all.json"
+    ));
+    // 4 from the input, 4 x 4 and 4 x 4 + 4 in the first block, 8 x 4 and 8 x 8 + 8 x 4 in the second, 8 to logits.
+    assert_eq!(edges["edges"], 4 + 16 + 20 + 32 + 96 + 8);
+    let found = lab.json(&format!(
+        "circuit attribute {net} --faithful 0.5 --greedy --save res.json --plot res.svg"
+    ));
+    let kept = found["kept"].as_u64().unwrap();
+    assert!(0 < kept && kept < 176, "{kept}");
+    lab.run(&format!(
+        "circuit evaluate {net} --circuit res.json --draws 2"
+    ));
+    lab.run(&format!("circuit discover {net} --tau 0.05"));
+    lab.run(&format!("circuit patch {net} --path logits"));
+    let damage =
+        lab.json("circuit damage --model res --limit 12 --epsilon 0.2 --random 2 --out damage");
+    let warnings = damage["warnings"].as_array().map_or(0, Vec::len);
+    assert_eq!(warnings, 0, "{damage}");
+}
