@@ -26,8 +26,9 @@ pub enum Revival {
     },
     /// Ghost gradients: dead latents, with exponentials of their pre-activations as activity, point
     /// towards what the living left, at half its length, and weigh as much as the squared error
-    /// (Anthropic, January 2024; SAELens before version 6, which balances the two by channel, not by
-    /// sample as here).
+    /// (Jermyn & Templeton, Anthropic, January 2024). The two are balanced for each sample. SAELens
+    /// balanced them for each channel, too, before version 6: the value is the same, but channels that
+    /// are nearly right pull as strongly as others, and the gradient points elsewhere.
     Ghost {
         /// What the term is multiplied by.
         coefficient: f32,

@@ -204,3 +204,43 @@ fn losses_and_gradients_are_those_of_saelens() {
         "every golden gradient is compared"
     );
 }
+
+#[test]
+fn ghost_gradients_are_those_of_plain_pytorch() {
+    let (golden, held) = (
+        self::golden("ghost_gradients.json"),
+        self::golden("saelens.json"),
+    );
+    let x = x(&held);
+    let mut dead = vec![false; 24];
+    for latent in numbers(&held["dead"]) {
+        dead[latent as usize] = true;
+    }
+    let sae = opened("training_standard");
+    let tracked = sae.with_weights(sae.weights().tracked());
+    let strength = Strength {
+        sparsity: 0.0,
+        revival: Revival::Ghost { coefficient: 1.0 },
+        dead: Some(&dead),
+    };
+    let loss = tracked.loss(&x, &x, &strength);
+    let term = floats(loss.revival.clone())[0];
+    // Whether the batch, each sample or each channel is balanced is of no account to the value.
+    for (form, expected) in golden["terms"].as_object().unwrap() {
+        near(form, &[term], &numbers(expected));
+    }
+    let found = tracked.weights().gradients(&mut loss.revival.backward());
+    for (entry, gradient) in sae.weights().entries().iter().zip(found) {
+        let expected = numbers(&golden["gradients"][&entry.name]);
+        let found = floats(gradient.unwrap());
+        let scale = expected.iter().fold(1.0f32, |most, v| most.max(v.abs()));
+        assert_eq!(found.len(), expected.len());
+        for (a, b) in found.iter().zip(&expected) {
+            assert!(
+                (a - b).abs() < 1e-5 * scale,
+                "{}: {a} is not {b}",
+                entry.name
+            );
+        }
+    }
+}
