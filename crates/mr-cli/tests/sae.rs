@@ -439,7 +439,7 @@ fn dictionaries_of_text_are_judged() {
 #[test]
 fn features_that_are_known_are_found_where_they_do_not_overlap() {
     let lab = Lab::new();
-    let words = "sae bench --regime easy --kind top-k --seeds 2 --steps 600 --out bench";
+    let words = "sae bench --regime easy --kind top-k --seeds 2 --steps 1200 --out bench";
     let told = lab.json(words);
     assert_eq!(told["kind"], "sae-bench");
     let number = |name: &str| {

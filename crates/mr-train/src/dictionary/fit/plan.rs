@@ -220,14 +220,17 @@ impl FitConfig {
 
     /// The learning rate of a step of so many.
     pub(super) fn rate(&self, step: usize, steps: usize) -> f64 {
-        let rising = ramp(step, self.warmup);
+        self.lr * ramp(step, self.warmup).min(self.falling(step, steps))
+    }
+
+    /// The share of its top that the learning rate has fallen to.
+    pub(super) fn falling(&self, step: usize, steps: usize) -> f64 {
         let left = steps - step;
-        let falling = if left <= self.decay {
+        if left <= self.decay {
             left as f64 / (self.decay + 1) as f64
         } else {
             1.0
-        };
-        self.lr * rising.min(falling)
+        }
     }
 
     /// Which share of the warm-up of sparsity a step has behind it.

@@ -172,8 +172,8 @@ impl State {
         if let (Some(steering), Some(wanted)) = (&mut self.steering, fit.l0) {
             let active: f64 = found.active.iter().map(|&count| f64::from(count)).sum();
             let l0 = active * self.sae.d_out() as f64 / target.len() as f64;
-            let fallen = fit.sparsity_ramp(step);
-            steering.learn(l0, f64::from(wanted), fallen, [step, steps]);
+            let shares = [fit.sparsity_ramp(step), fit.falling(step, steps)];
+            steering.learn(l0, f64::from(wanted), shares, [step, steps]);
         }
         self.count(&found, &target);
         let gradients = self.tensors(found.gradients, unit_norm);

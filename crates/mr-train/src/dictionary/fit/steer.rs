@@ -10,6 +10,8 @@ const INTEGRAL: f64 = 0.03;
 const PROPORTIONAL: f64 = 1.0;
 /// What is acted on of the logarithm of that factor at most.
 const MOST: f64 = 1.0;
+/// The share of its top below which a falling learning rate no longer speeds the integral part up.
+const SLOW: f64 = 0.1;
 /// The last share of a fit, in which the coefficient stays what it was on average over as many steps before.
 const FIXED: f64 = 0.03;
 
@@ -47,8 +49,15 @@ impl Steering {
     }
 
     /// Learns the L0 of a step's batch; `fallen` is the share of the way from the first L0 to the wanted one that is to be
-    /// behind.
-    pub(super) fn learn(&mut self, l0: f64, wanted: f64, fallen: f64, [step, steps]: [usize; 2]) {
+    /// behind. Where the learning rate falls, to this `pace` of its top, L0 follows the coefficient the more slowly, and the
+    /// coefficient has to lead by more.
+    pub(super) fn learn(
+        &mut self,
+        l0: f64,
+        wanted: f64,
+        [fallen, pace]: [f64; 2],
+        [step, steps]: [usize; 2],
+    ) {
         let fixed = (FIXED * steps as f64) as usize;
         if step >= steps - fixed {
             return;
@@ -59,7 +68,7 @@ impl Steering {
         let goal = wanted * (self.first / wanted).powf(1.0 - fallen);
         let off = (l0 / goal).ln().clamp(-MOST, MOST);
         self.off += (off - self.off) / MEMORY.min(step as f64 + 1.0);
-        self.log += self.off / (INTEGRAL * steps as f64);
+        self.log += self.off / (INTEGRAL * steps as f64 * pace.max(SLOW));
         if step + 2 * fixed >= steps {
             self.sum += self.log + PROPORTIONAL * self.off;
             self.count += 1;
@@ -85,7 +94,7 @@ mod tests {
                 let rest = 10.0 * f64::from(coefficient).powf(-power);
                 l0 *= (rest / l0).powf(0.05);
                 let fallen = (step as f64 / (0.3 * steps as f64)).min(1.0);
-                steering.learn(l0, 4.0, fallen, [step, steps]);
+                steering.learn(l0, 4.0, [fallen, 1.0], [step, steps]);
                 (l0, coefficient)
             })
             .collect()
@@ -114,7 +123,7 @@ mod tests {
     fn a_batch_without_any_active_latent_moves_it_by_a_bounded_step() {
         let mut steering = Steering::new(2.0);
         assert_eq!(steering.coefficient(), 2.0);
-        steering.learn(0.0, 4.0, 1.0, [0, 100]);
+        steering.learn(0.0, 4.0, [1.0, 1.0], [0, 100]);
         let expected = 2.0 * f64::exp(-PROPORTIONAL - 1.0 / (INTEGRAL * 100.0));
         assert!((f64::from(steering.coefficient()) - expected).abs() < 1e-6);
     }

@@ -37,7 +37,7 @@ pub(super) fn scores(
                 tell();
             }
         };
-        of_seed(regime, &regime.size(*size), seed, device, &mut step)
+        of_seed(regime, size, seed, device, &mut step)
     })?;
     let each = regimes.iter().zip(done.chunks(seeds));
     let by_kind = each.map(|(regime, by_seed)| {

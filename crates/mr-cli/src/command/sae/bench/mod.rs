@@ -196,8 +196,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
         .transpose()?;
 
     let started = Instant::now();
-    let steps = |regime: &Regime| regime.size(size).steps * size.seeds as usize;
-    let bar = console.bar("steps", regimes.iter().map(steps).sum());
+    let bar = console.bar("steps", regimes.len() * size.steps * size.seeds as usize);
     let mut done = 0;
     let mut step = || {
         done += 1;
@@ -206,7 +205,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> Result<Outcome> {
     let scores = scores(&regimes, &size, seed, &device.device, &mut step)?;
     let each = regimes.into_iter().zip(scores);
     let shown: Vec<Shown> = each
-        .map(|(regime, scores)| Shown::new(regime, &size, seed, scores))
+        .map(|(regime, scores)| Shown::new(regime, size.steps, seed, scores))
         .collect::<Result<_>>()?;
     drop(bar);
 

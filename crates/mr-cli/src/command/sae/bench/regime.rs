@@ -55,15 +55,6 @@ impl Size {
 }
 
 impl Regime {
-    /// The easy regime takes twice the steps, each of which costs a fifth: latents that share a feature part slowly.
-    pub(super) fn size(&self, size: Size) -> Size {
-        let times = if self.name == "easy" { 2 } else { 1 };
-        Size {
-            steps: size.steps * times,
-            ..size
-        }
-    }
-
     /// A dictionary of one architecture. All have the same rate and length; activations are scaled to a mean norm of the root of
     /// their channels.
     pub(super) fn plan(&self, kind: &str, seed: u64, size: &Size) -> Plan {
@@ -86,8 +77,9 @@ impl Regime {
             ..fit.clone()
         };
         let fit = match kind {
-            "relu" | "gated" => paid(1.0, size.steps / 10),
-            "jump-relu" => paid(0.1, size.steps / 10 * 3),
+            // Where features overlap, a fast onset leaves JumpReLU's latents dead; where none do, a slow one lets them share.
+            "jump-relu" if self.overlaps() => paid(0.1, size.steps / 10 * 3),
+            "relu" | "gated" | "jump-relu" => paid(1.0, size.steps / 10),
             _ => FitConfig {
                 revival: Revival::AuxK {
                     k: None,
@@ -114,7 +106,7 @@ impl Regime {
             // where the rectangle does not reach from a threshold to there, neither ever learns that the other is too much.
             "jump-relu" => JumpRelu {
                 threshold: 0.1,
-                bandwidth: self.magnitude() as f32,
+                bandwidth: (0.9 * self.magnitude()) as f32,
                 to_input: true,
                 ..JumpRelu::default()
             }
@@ -122,6 +114,11 @@ impl Regime {
             // SynthSAEBench's prefixes of 128, 512 and 2048 of 4096.
             _ => Matryoshka::new(k, self.prefixes()).into(),
         }
+    }
+
+    /// Whether there are more features than dimensions.
+    fn overlaps(&self) -> bool {
+        self.planted.features > self.planted.width
     }
 
     /// The magnitude of a feature in scaled activations, roughly.

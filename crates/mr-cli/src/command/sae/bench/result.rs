@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::judged::{Judged, MEASURES};
 use super::ordering::{self, Order, orders};
-use super::regime::{Regime, STEPS, Size};
+use super::regime::{Regime, STEPS};
 use crate::layout::Listing;
 use crate::report::{Row, rows};
 
@@ -32,8 +32,6 @@ pub(super) struct Shown {
     regime: Regime,
     /// Steps of its fits.
     steps: usize,
-    /// Steps that the whole benchmark takes.
-    whole: usize,
     /// The first of the seeds.
     first: u64,
     /// By kind and seed.
@@ -59,7 +57,7 @@ fn titled(columns: impl IntoIterator<Item = &'static str>) -> Table {
 impl Shown {
     pub(super) fn new(
         regime: Regime,
-        size: &Size,
+        steps: usize,
         first: u64,
         scores: Vec<Vec<Judged>>,
     ) -> Result<Self> {
@@ -82,14 +80,8 @@ impl Shown {
             Vec::new()
         };
         Ok(Self {
-            steps: regime.size(*size).steps,
-            whole: regime
-                .size(Size {
-                    steps: STEPS,
-                    ..*size
-                })
-                .steps,
             regime,
+            steps,
             first,
             scores,
             intervals,
@@ -188,11 +180,11 @@ impl Shown {
         if reversed > 0 {
             missed.push(format!("{name}: {reversed} published orders are reversed"));
         }
-        if self.steps < self.whole {
+        if self.steps < STEPS {
             for one in &mut missed {
                 let short = format!(
-                    " (after {} steps, which is too short to tell: the whole benchmark takes {})",
-                    self.steps, self.whole
+                    " (after {} steps, which is too short to tell: the whole benchmark takes {STEPS})",
+                    self.steps
                 );
                 one.push_str(&short);
             }
