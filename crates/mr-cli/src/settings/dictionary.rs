@@ -253,7 +253,7 @@ fn number(value: &Value) -> Option<f64> {
 
 /// The table of a kind that a name or a table names.
 fn named(kind: &Value) -> Result<Table> {
-    let table = match kind {
+    let mut table = match kind {
         Value::String(name) => Table::from_iter([("type".to_string(), name.as_str().into())]),
         Value::Table(table) => table.clone(),
         other => bail!(
@@ -261,6 +261,17 @@ fn named(kind: &Value) -> Result<Table> {
             KINDS.join(", ")
         ),
     };
+    if table.get("type").and_then(Value::as_str) == Some("jump-relu") {
+        // The recipe's, for activations of one scale: a narrow rectangle sees too few samples for thresholds to follow what
+        // activity costs.
+        for (key, usual) in [
+            ("threshold", Value::Float(0.1)),
+            ("bandwidth", Value::Float(0.5)),
+            ("to_input", Value::Boolean(true)),
+        ] {
+            table.entry(key).or_insert(usual);
+        }
+    }
     match table.get("type").and_then(Value::as_str) {
         Some(name) if KINDS.contains(&name) => Ok(table),
         Some(name) => Err(ModelError::unknown("kind of dictionary", name, KINDS).into()),
@@ -403,6 +414,24 @@ mod tests {
             text.message().contains("unknown field `normalise`"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn jump_relu_has_a_rectangle_that_reaches_samples() {
+        let kind = |toml: &str| plans(toml, &[16]).unwrap()[0].dictionary.kind.clone();
+        let usual = JumpRelu {
+            threshold: 0.1,
+            bandwidth: 0.5,
+            to_input: true,
+            ..JumpRelu::default()
+        };
+        assert_eq!(kind("kind = \"jump-relu\""), usual.into());
+        let own = JumpRelu {
+            bandwidth: 2.0,
+            ..usual
+        };
+        let set = "kind = { type = \"jump-relu\", bandwidth = 2.0 }";
+        assert_eq!(kind(set), own.into());
     }
 
     #[test]

@@ -69,6 +69,9 @@ const COLUMNS: [&str; 6] = [
     "loss",
 ];
 
+/// The share by which L0 may miss what was asked for without a word.
+const FAR: f64 = 0.1;
+
 /// Puts the last reports and their curves into the record.
 pub(super) fn fill(begun: &mut Begun<'_>, fitted: &Fitted) -> Result<()> {
     let record = &mut begun.record;
@@ -86,6 +89,14 @@ pub(super) fn fill(begun: &mut Begun<'_>, fitted: &Fitted) -> Result<()> {
             ("coefficient", last.coefficient),
         ] {
             record.number(&format!("{name}.{what}"), value);
+        }
+        if let Some(wanted) = one.plan.fit.l0.map(f64::from)
+            && (last.l0 / wanted - 1.0).abs() > FAR
+        {
+            record.warnings.push(format!(
+                "{name}: L0 is {:.3}, not {wanted}: more steps bring it nearer",
+                last.l0
+            ));
         }
         rows.push(vec![
             name.as_str().into(),
