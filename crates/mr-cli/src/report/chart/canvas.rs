@@ -130,6 +130,17 @@ impl Canvas<'_> {
         format!("0 0 {} {}", fine(size.0), fine(size.1))
     }
 
+    /// A file of this size that holds drawings, on white.
+    pub(super) fn file(size: (f64, f64), drawings: &str) -> String {
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"{}\" width=\"{}\" height=\"{}\">\n\
+             <rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>\n{drawings}\n</svg>\n",
+            Self::view_box(size),
+            size.0,
+            size.1,
+        )
+    }
+
     /// What is written in the units of its size, beside a drawing.
     pub(super) fn enlarged(raw: &str) -> String {
         format!("<g transform=\"scale({FINE})\">{raw}</g>")

@@ -1,7 +1,5 @@
 //! A chart as an SVG file of its own.
 
-use std::fmt::Write;
-
 use mr_metrics::finding::PlotData;
 
 use super::canvas::{Anchor, Canvas, Ink};
@@ -40,7 +38,6 @@ fn file(chart: &Chart, about: &str) -> String {
         frame.draw(canvas, chart);
         draw(canvas, chart, &frame, &marks);
     });
-    let mut file = String::new();
     let legend = if frame.direct {
         Vec::new()
     } else {
@@ -60,24 +57,13 @@ fn file(chart: &Chart, about: &str) -> String {
             canvas.text(name, at, Anchor::Start, SIZE, Ink::Text);
         }
     });
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        file,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"{}\" width=\"{}\" height=\"{}\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>\n{title}\n\
-         {}",
-        Canvas::view_box(size),
-        size.0,
-        size.1,
-        Canvas::moved(&picture, (0.0, TITLE)),
-    );
+    let mut drawings = vec![title, Canvas::moved(&picture, (0.0, TITLE))];
     for (number, x, y) in legend {
         let (drawn, _) = swatch(chart.data.kind, number, chart.is_dense());
         let y = TITLE + high + y;
-        let _ = writeln!(file, "{}", Canvas::moved(&drawn, (x, y)));
+        drawings.push(Canvas::moved(&drawn, (x, y)));
     }
-    file.push_str("</svg>\n");
-    file
+    Canvas::file(size, &drawings.join("\n"))
 }
 
 /// Where each name of the legend stands, in lines as wide as the picture.

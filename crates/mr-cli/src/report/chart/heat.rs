@@ -126,14 +126,7 @@ pub(crate) fn heat(heat: &Heat) -> String {
         let about = fitted(&heat.about, SIZE, legend - 16.0);
         canvas.text(&about, (4.0, bottom + 42.0), Anchor::Start, SIZE, Ink::Text);
     });
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"{}\" width=\"{}\" height=\"{}\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>\n{}{inner}\n</svg>\n",
-        Canvas::view_box(size),
-        size.0,
-        size.1,
-        Canvas::enlarged(&cells),
-    )
+    Canvas::file(size, &format!("{}{inner}", Canvas::enlarged(&cells)))
 }
 
 /// From blue at -1 over white at 0 to red at 1, light enough for black text.

@@ -1,7 +1,5 @@
 //! Charts side by side with one legend: what is compared has a colour, and what it is compared in its dashes.
 
-use std::fmt::Write;
-
 use mr_metrics::finding::{PlotData, PlotKind, Scale};
 
 use super::canvas::{Anchor, Canvas, Ink, SERIES};
@@ -59,16 +57,7 @@ pub(crate) fn panels(title: &str, lines: &[Line], panels: Vec<PlotData>) -> Stri
             canvas.text(&line.name, at, Anchor::Start, TEXT, Ink::Text);
         }
     });
-    let mut file = String::new();
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        file,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"{}\" width=\"{}\" height=\"{}\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>\n{words}",
-        Canvas::view_box(size),
-        size.0,
-        size.1,
-    );
+    let mut drawings = vec![words];
     for (number, chart) in charts.iter().enumerate() {
         let marks = chart.all_marks();
         let frame = Frame::of(chart, &marks);
@@ -77,7 +66,7 @@ pub(crate) fn panels(title: &str, lines: &[Line], panels: Vec<PlotData>) -> Stri
             draw(canvas, chart, &frame, &marks);
         });
         let at = (wide * number as f64, LINE);
-        let _ = writeln!(file, "{}", Canvas::moved(&drawn, at));
+        drawings.push(Canvas::moved(&drawn, at));
     }
     for (number, (line, (x, y))) in lines.iter().zip(places).enumerate() {
         // A single point has its marker among lines that have none.
@@ -87,10 +76,9 @@ pub(crate) fn panels(title: &str, lines: &[Line], panels: Vec<PlotData>) -> Stri
         };
         let dense = charts.iter().any(has_line);
         let (drawn, _) = swatch(PlotKind::Line, line.ink(), dense);
-        let _ = writeln!(file, "{}", Canvas::moved(&drawn, (x, legend + y)));
+        drawings.push(Canvas::moved(&drawn, (x, legend + y)));
     }
-    file.push_str("</svg>\n");
-    file
+    Canvas::file(size, &drawings.join("\n"))
 }
 
 /// An empty panel.

@@ -1,7 +1,5 @@
 //! Rows of names with what was measured at each: a median in its quartiles.
 
-use std::fmt::Write;
-
 use mr_metrics::finding::Scale;
 
 use super::axis::Axis;
@@ -97,17 +95,7 @@ fn file(title: &str, about: &str, drawn: &[&Row], axis: &Axis, line: Option<f64>
         let about = fitted(about, SIZE, WIDE - 8.0);
         canvas.text(&about, (right, bottom + 40.0), Anchor::End, SIZE, Ink::Text);
     });
-    let mut file = String::new();
-    // Writing to a string cannot fail.
-    let _ = write!(
-        file,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"{}\" width=\"{}\" height=\"{}\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>\n{inner}\n</svg>\n",
-        Canvas::view_box(size),
-        size.0,
-        size.1,
-    );
-    file
+    Canvas::file(size, &inner)
 }
 
 #[cfg(test)]
