@@ -2,39 +2,16 @@
 
 mod support;
 
-use burn::tensor::{Device, Tensor};
-use mr_sae::{Relu, Sae, SaeConfig};
-use serde_json::{Value, json};
-use support::Lab;
-
-/// A ReLU dictionary of the 16 channels of a site behind a ReLU, whose latents are the channels: it misses nothing.
-fn channels(lab: &Lab) {
-    let sae = Sae::init(SaeConfig::new(16, 16, Relu::default()), 0, &Device::flex()).unwrap();
-    let mut weights = sae.weights().clone();
-    let one = Tensor::<2>::eye(16, &Device::flex()).flatten::<1>(0, 1);
-    weights.set("W_enc", one.clone());
-    weights.set("W_dec", one);
-    let about = json!({ "site": "linear1.hook_out", "name": "channels" });
-    let sae = sae.with_weights(weights);
-    sae.save(about.as_object().unwrap(), &lab.path("channels"))
-        .unwrap();
-}
+use support::{Lab, channels, number};
 
 /// A card that takes a moment.
 const CARD: &str = "sae card --model net --dictionary channels --limit 24 --epsilons 8/255,0.2 --halvings 2 --steps 4";
-
-fn number(told: &Value, name: &str) -> f64 {
-    let number = &told["numbers"][name]["value"];
-    number
-        .as_f64()
-        .unwrap_or_else(|| panic!("{name} in {told}"))
-}
 
 #[test]
 fn a_dictionary_of_channels_misses_nothing_whatever_the_attack() {
     let lab = Lab::new();
     lab.net();
-    channels(&lab);
+    channels(&lab, "channels", "linear1.hook_out", 16, 1.0);
     let told = lab.json(&format!("{CARD} --count 3 --out card --plot drawn.svg"));
     assert_eq!(
         (told["kind"].as_str(), told["n"].as_u64()),
@@ -96,7 +73,7 @@ fn a_dictionary_of_channels_misses_nothing_whatever_the_attack() {
 fn cards_are_drawn_beside_each_other() {
     let lab = Lab::new();
     lab.net();
-    channels(&lab);
+    channels(&lab, "channels", "linear1.hook_out", 16, 1.0);
     lab.run(&format!("{CARD} --count 1 --out runs/first"));
     let words = format!("{CARD} --latents 5,2 --seeds 2 --name second --beside runs/first");
     let told = lab.json(&format!("{words} --out runs/second --plot both.svg"));

@@ -2,33 +2,8 @@
 
 mod support;
 
-use burn::tensor::Device;
 use mr_metrics::ExperimentRecord;
-use mr_models::{Architecture, Network, Transformer, TransformerInput, save};
-use support::Lab;
-
-/// A transformer of 7 tokens, saved as `net.safetensors`.
-fn transformer(lab: &Lab) {
-    let net = Transformer {
-        input: TransformerInput::Tokens {
-            vocabulary: 7,
-            context: 8,
-            token_types: 0,
-        },
-        layers: 2,
-        d_model: 8,
-        heads: 2,
-        d_mlp: 12,
-        ..Transformer::default()
-    };
-    let net = Network::init(Architecture::Transformer(net), 3, &Device::flex()).unwrap();
-    save(
-        &net,
-        &serde_json::Map::default(),
-        &lab.path("net.safetensors"),
-    )
-    .unwrap();
-}
+use support::{Lab, transformer};
 
 /// `mr circuit` with texts, which hold spaces.
 fn asked(lab: &Lab, words: &str, texts: &[&str]) -> std::process::Output {

@@ -2,43 +2,21 @@
 
 mod support;
 
-use burn::tensor::{Device, Tensor};
-use mr_models::{Architecture, Network, Transformer, TransformerInput, save};
-use mr_sae::{Relu, Sae, SaeConfig, TopK};
+use burn::tensor::Device;
+use mr_sae::{Sae, SaeConfig, TopK};
 use serde_json::{Value, json};
-use support::Lab;
-
-/// A ReLU dictionary whose latents are the channels of a site, times so much.
-fn channels(lab: &Lab, file: &str, site: &str, [width, times]: [usize; 2]) {
-    let device = Device::flex();
-    let sae = Sae::init(SaeConfig::new(width, width, Relu::default()), 0, &device).unwrap();
-    let mut weights = sae.weights().clone();
-    let one = Tensor::<2>::eye(width, &device).flatten::<1>(0, 1);
-    weights.set("W_enc", one.clone());
-    weights.set("W_dec", one * times as f32);
-    let about = json!({ "site": site, "name": file });
-    let sae = sae.with_weights(weights);
-    sae.save(about.as_object().unwrap(), &lab.path(file))
-        .unwrap();
-}
+use support::{Lab, channels, number, transformer};
 
 /// A network, channels for latents behind its one ReLU and at its logits, and images with their adversarial ones.
 fn images(lab: &Lab) {
     lab.net();
-    channels(lab, "hidden", "linear1.hook_out", [16, 1]);
-    channels(lab, "nothing", "linear1.hook_out", [16, 0]);
-    channels(lab, "logits", "linear2.hook_out", [10, 1]);
+    channels(lab, "hidden", "linear1.hook_out", 16, 1.0);
+    channels(lab, "nothing", "linear1.hook_out", 16, 0.0);
+    channels(lab, "logits", "linear2.hook_out", 10, 1.0);
     lab.run("attack --model net --epsilon 0.1 --limit 60 --save pair.safetensors");
 }
 
 const OF_IMAGES: &str = "circuit features --model net --pair pair.safetensors";
-
-fn number(told: &Value, name: &str) -> f64 {
-    let number = &told["numbers"][name]["value"];
-    number
-        .as_f64()
-        .unwrap_or_else(|| panic!("{name} in {told}"))
-}
 
 #[test]
 fn channels_carry_all_of_a_change_and_do_all_that_the_network_does() {
@@ -122,25 +100,7 @@ fn edges_pass_between_the_dictionaries_of_two_sites() {
 fn latents_of_text_are_asked_as_those_of_images() {
     let lab = Lab::new();
     let device = Device::flex();
-    let of = Transformer {
-        input: TransformerInput::Tokens {
-            vocabulary: 7,
-            context: 8,
-            token_types: 0,
-        },
-        layers: 2,
-        d_model: 8,
-        heads: 2,
-        d_mlp: 12,
-        ..Transformer::default()
-    };
-    let net = Network::init(Architecture::Transformer(of), 3, &device).unwrap();
-    save(
-        &net,
-        &serde_json::Map::default(),
-        &lab.path("net.safetensors"),
-    )
-    .unwrap();
+    transformer(&lab);
     for block in [0, 1] {
         let sae = Sae::init(SaeConfig::new(8, 24, TopK::new(4)), block, &device).unwrap();
         let about = json!({ "site": format!("blocks.{block}.hook_resid_post") });

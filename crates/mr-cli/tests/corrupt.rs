@@ -4,12 +4,7 @@ mod support;
 
 use mr_metrics::ExperimentRecord;
 use predicates::str::contains;
-use support::Lab;
-
-fn number(found: &serde_json::Value, name: &str) -> f64 {
-    let value = found["numbers"][name]["value"].as_f64();
-    value.unwrap_or_else(|| panic!("{name} is no number: {found}"))
-}
+use support::{Lab, number};
 
 #[test]
 fn corruptions_and_turns_cost_accuracy() {

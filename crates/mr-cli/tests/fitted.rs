@@ -4,13 +4,7 @@ mod support;
 
 use mr_metrics::ExperimentRecord;
 use mr_models::read_tensors;
-use serde_json::Value;
-use support::Lab;
-
-fn number(found: &Value, name: &str) -> f64 {
-    let value = found["numbers"][name]["value"].as_f64();
-    value.unwrap_or_else(|| panic!("{name} is no number: {found}"))
-}
+use support::{Lab, number};
 
 #[test]
 fn a_universal_perturbation_is_fitted_judged_and_kept() {

@@ -3,13 +3,7 @@
 mod support;
 
 use mr_metrics::ExperimentRecord;
-use serde_json::Value;
-use support::Lab;
-
-fn number(object: &Value, name: &str) -> f64 {
-    let value = object["numbers"][name]["value"].as_f64();
-    value.unwrap_or_else(|| panic!("{name}: {object}"))
-}
+use support::{Lab, number};
 
 #[test]
 fn every_layer_is_probed_and_drawn_with_its_control_task() {

@@ -4,10 +4,10 @@ mod support;
 
 use std::path::PathBuf;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use mr_models::{Architecture, Network, NormKind, Transformer, TransformerInput};
 use serde_json::Value;
-use support::Lab;
+use support::{Lab, channels};
 
 fn golden(name: &str) -> String {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../fixtures/golden", name]
@@ -328,28 +328,13 @@ fn latents_of_text_are_shown() {
     assert!(html.contains("<mark class=\"peak\""), "{html}");
 }
 
-/// A ReLU dictionary of the 16 channels of a site behind a ReLU, whose latents are the channels, times so much.
-fn channels(lab: &Lab, file: &str, times: f32) {
-    let kind = mr_sae::Relu::default();
-    let config = mr_sae::SaeConfig::new(16, 16, kind);
-    let sae = mr_sae::Sae::init(config, 0, &Device::flex()).unwrap();
-    let mut weights = sae.weights().clone();
-    let one = Tensor::<2>::eye(16, &Device::flex()).flatten::<1>(0, 1);
-    weights.set("W_enc", one.clone());
-    weights.set("W_dec", one * times);
-    let about = serde_json::json!({ "site": "linear1.hook_out", "name": file });
-    let sae = sae.with_weights(weights);
-    sae.save(about.as_object().unwrap(), &lab.path(file))
-        .unwrap();
-}
-
 #[test]
 fn a_dictionary_of_channels_loses_nothing_and_one_of_nothing_all() {
     let lab = Lab::new();
     lab.net();
-    channels(&lab, "whole", 1.0);
-    channels(&lab, "nothing", 0.0);
-    channels(&lab, "half", 0.5);
+    channels(&lab, "whole", "linear1.hook_out", 16, 1.0);
+    channels(&lab, "nothing", "linear1.hook_out", 16, 0.0);
+    channels(&lab, "half", "linear1.hook_out", 16, 0.5);
     let told = lab.json(
         "sae eval --model net --limit 200 --out judged --plot pareto.svg \
          --dictionary whole --dictionary nothing --dictionary half",

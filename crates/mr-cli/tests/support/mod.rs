@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use std::process::Output;
 
 use assert_cmd::Command;
-use serde_json::Value;
+use burn::tensor::{Device, Tensor};
+use mr_models::{Architecture, Network, Transformer, TransformerInput, save};
+use mr_sae::{Relu, Sae, SaeConfig};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A folder of its own; `mr` runs in it, so that outputs are named alike in every lab.
@@ -83,6 +86,48 @@ impl Lab {
         self.write("net.toml", NET);
         self.run("train --config net.toml --out net");
     }
+}
+
+/// A number of a command's JSON object.
+pub(crate) fn number(told: &Value, name: &str) -> f64 {
+    let number = &told["numbers"][name]["value"];
+    number
+        .as_f64()
+        .unwrap_or_else(|| panic!("{name} is no number: {told}"))
+}
+
+/// A ReLU dictionary whose latents are the channels of a site, times so much: of a site behind a ReLU it misses nothing
+/// where that is 1.
+pub(crate) fn channels(lab: &Lab, file: &str, site: &str, width: usize, times: f32) {
+    let device = Device::flex();
+    let sae = Sae::init(SaeConfig::new(width, width, Relu::default()), 0, &device).unwrap();
+    let mut weights = sae.weights().clone();
+    let one = Tensor::<2>::eye(width, &device).flatten::<1>(0, 1);
+    weights.set("W_enc", one.clone());
+    weights.set("W_dec", one * times);
+    let about = json!({ "site": site, "name": file });
+    let sae = sae.with_weights(weights);
+    sae.save(about.as_object().unwrap(), &lab.path(file))
+        .unwrap();
+}
+
+/// A transformer of 7 tokens, saved as `net.safetensors`.
+pub(crate) fn transformer(lab: &Lab) {
+    let net = Transformer {
+        input: TransformerInput::Tokens {
+            vocabulary: 7,
+            context: 8,
+            token_types: 0,
+        },
+        layers: 2,
+        d_model: 8,
+        heads: 2,
+        d_mlp: 12,
+        ..Transformer::default()
+    };
+    let net = Network::init(Architecture::Transformer(net), 3, &Device::flex()).unwrap();
+    let about = serde_json::Map::default();
+    save(&net, &about, &lab.path("net.safetensors")).unwrap();
 }
 
 /// The settings of [`Lab::net`].
