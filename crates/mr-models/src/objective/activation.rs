@@ -103,6 +103,17 @@ impl Objective for SiteShift {
         self.region.fits(spec.site(&self.site)?)
     }
 
+    fn judges(&self, labels: &Labels, _logits: [usize; 3]) -> Result<(), ModelError> {
+        if labels.activations.contains_key(&self.site) {
+            return Ok(());
+        }
+        Err(ModelError::Unfit(format!(
+            "{}: the labels hold no clean activation of `{}` to measure from",
+            self.name(),
+            self.site
+        )))
+    }
+
     /// # Panics
     /// If the labels carry no activation of the site.
     fn value(&self, _logits: &Tensor<3>, cache: &Cache, labels: &Labels) -> Tensor<1> {

@@ -28,10 +28,7 @@ impl Objective for AnswerDifference {
     }
 
     fn judges(&self, labels: &Labels, logits: [usize; 3]) -> Result<(), ModelError> {
-        match &labels.answers {
-            Some(answers) => Labels::have(&self.name(), "answers", Some(answers), logits),
-            None => labels.have_classes(&self.name(), logits),
-        }
+        answered(&self.name(), labels, logits)
     }
 
     fn value(&self, logits: &Tensor<3>, _cache: &Cache, labels: &Labels) -> Tensor<1> {
@@ -53,14 +50,19 @@ impl Objective for AnswerProbability {
     }
 
     fn judges(&self, labels: &Labels, logits: [usize; 3]) -> Result<(), ModelError> {
-        match &labels.answers {
-            Some(answers) => Labels::have(&self.name(), "answers", Some(answers), logits),
-            None => labels.have_classes(&self.name(), logits),
-        }
+        answered(&self.name(), labels, logits)
     }
 
     fn value(&self, logits: &Tensor<3>, _cache: &Cache, labels: &Labels) -> Tensor<1> {
         summed(softmax(logits.clone(), 2) * answers(logits, labels))
+    }
+}
+
+/// Checks that there are answers, or else classes that stand for them.
+fn answered(who: &str, labels: &Labels, logits: [usize; 3]) -> Result<(), ModelError> {
+    match &labels.answers {
+        Some(answers) => Labels::have(who, "answers", Some(answers), logits),
+        None => labels.have_classes(who, logits),
     }
 }
 

@@ -251,6 +251,11 @@ mod tests {
             assert!(judges(name, &each).unwrap().contains("are none"));
             assert!(judges(&format!("margin - 2 {name}"), &each).is_some());
         }
+        let shift = judges("margin - shift(conv1.hook_out)", &each).unwrap();
+        assert!(
+            shift.contains("no clean activation of `conv1.hook_out`"),
+            "{shift}"
+        );
         for name in ["kl", "squared-error", "answer-probability"] {
             let told = judges(name, &half).unwrap();
             assert!(
