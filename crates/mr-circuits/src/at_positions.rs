@@ -76,6 +76,11 @@ impl Asked {
         })
     }
 
+    /// Whether they are other ones for each example.
+    pub fn is_by_example(&self) -> bool {
+        self.mask.dims()[0] > 1
+    }
+
     /// Those of some examples.
     ///
     /// # Panics

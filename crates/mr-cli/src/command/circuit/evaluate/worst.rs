@@ -62,15 +62,23 @@ impl Search<'_> {
         let examples = pair.clean().batch();
         let bar = console.bar(&self.attack.name(), examples);
         let done = std::sync::atomic::AtomicUsize::new(0);
+        let all = AtPositions::new(network, asked.clone());
+        let shared = match ablation {
+            Ablation::Resample(_) => None,
+            _ if asked.is_by_example() => None,
+            // What is cut carries the same for every example.
+            ablation => Some(Diverging::new(&all, circuit, ablation)?),
+        };
         let found = Workers::new(self.threads).map(examples, |example| {
             let row = Tensor::<1, Int>::from_data([example as i64], &network.device());
             let own = AtPositions::new(network, asked.select(row.clone()));
-            let side = match ablation {
-                Ablation::Resample(corrupt) => {
+            let side = match (&shared, ablation) {
+                (Some(shared), _) => shared.clone(),
+                (None, Ablation::Resample(corrupt)) => {
                     let corrupt = Ablation::Resample(corrupt.select(row.clone()));
                     Diverging::new(&own, circuit, &corrupt)?
                 }
-                shared => Diverging::new(&own, circuit, shared)?,
+                (None, ablation) => Diverging::new(&own, circuit, ablation)?,
             };
             let clean = pair.clean().select(row.clone());
             let corrupt = pair.corrupt().select(row);
