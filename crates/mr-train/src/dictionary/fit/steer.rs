@@ -12,6 +12,8 @@ const PROPORTIONAL: f64 = 1.0;
 const MOST: f64 = 1.0;
 /// The share of its top below which a falling learning rate no longer speeds the integral part up.
 const SLOW: f64 = 0.1;
+/// The logarithm of the largest coefficient, and of the smallest's inverse: where L0 follows none, none is to overflow.
+const FURTHEST: f64 = 25.0;
 /// The last share of a fit, in which the coefficient stays what it was on average over as many steps before.
 const FIXED: f64 = 0.03;
 
@@ -69,6 +71,7 @@ impl Steering {
         let off = (l0 / goal).ln().clamp(-MOST, MOST);
         self.off += (off - self.off) / MEMORY.min(step as f64 + 1.0);
         self.log += self.off / (INTEGRAL * steps as f64 * pace.max(SLOW));
+        self.log = self.log.clamp(-FURTHEST, FURTHEST);
         if step + 2 * fixed >= steps {
             self.sum += self.log + PROPORTIONAL * self.off;
             self.count += 1;
@@ -126,5 +129,15 @@ mod tests {
         steering.learn(0.0, 4.0, [1.0, 1.0], [0, 100]);
         let expected = 2.0 * f64::exp(-PROPORTIONAL - 1.0 / (INTEGRAL * 100.0));
         assert!((f64::from(steering.coefficient()) - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_coefficient_that_nothing_follows_stays_finite() {
+        let mut steering = Steering::new(1.0);
+        for step in 0..20_000 {
+            steering.learn(50.0, 4.0, [1.0, 0.1], [step, 20_000]);
+        }
+        let largest = steering.coefficient();
+        assert!(largest.is_finite() && largest > 1e10, "{largest}");
     }
 }

@@ -46,7 +46,7 @@ impl Curves {
         let is_latent = |node: &&FeatureNode| matches!(node, FeatureNode::Latent { .. });
         let latents: Vec<FeatureNode> = nodes.iter().filter(is_latent).cloned().collect();
         let seed = opened.settings.seed.unwrap_or(0);
-        let orders = (0..random as u64).map(|draw| shuffled_nodes(nodes, seed + draw));
+        let orders = (0..random as u64).map(|draw| shuffled_nodes(nodes, seed.wrapping_add(draw)));
         let mut orders: Vec<Vec<FeatureNode>> = orders.collect();
         orders.push(latents);
         orders.push(nodes.to_vec());

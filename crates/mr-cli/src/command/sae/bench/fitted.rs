@@ -31,7 +31,8 @@ pub(super) fn scores(
     let seeds = size.seeds as usize;
     let tell = Mutex::new(tell);
     let done = Workers::new(0).map(regimes.len() * seeds, |job| {
-        let (regime, seed) = (&regimes[job / seeds], first + (job % seeds) as u64);
+        let regime = &regimes[job / seeds];
+        let seed = first.wrapping_add((job % seeds) as u64);
         let mut step = || {
             if let Ok(mut tell) = tell.lock() {
                 tell();
